@@ -1,0 +1,174 @@
+"""The public composition of Composition-1k, bit for bit, and the job that makes its files."""
+
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from rich.progress import track
+
+from mattingzoo.datamodules._comp1k_layout import Half, evaluation_half, training_half
+from mattingzoo.io import (
+    BadFileError,
+    Picture,
+    check_sizes,
+    read_gray,
+    read_rgb,
+    write_png,
+)
+from mattingzoo.windows import fit_background
+
+
+@dataclass
+class ComposeReport:
+    """What a composition job did."""
+
+    written: int = 0
+    skipped: int = 0  # finished by an earlier run
+    failures: list[str] = field(default_factory=list)  # one message for each bad file
+
+
+def adobe_composite(
+    foreground: Picture, alpha: Picture, background: Picture
+) -> tuple[Picture, Picture]:
+    """Compose one image as the script of the Deep Image Matting release does.
+
+    The original loops over pixels in Python, so its arithmetic is that of 64-bit floats; with
+    32-bit floats about one pixel in a thousand differs by 1.
+
+    Args:
+        foreground: [H, W, 3].
+        alpha: [H, W].
+        background: [H', W', 3], enlarged if it is smaller in one direction, then cut top left.
+
+    Returns:
+        The image [H, W, 3], truncated to 8 bits, and the background as it lies under it.
+
+    Source:
+        Adobe's Composition_code.py of the release (Xu et al., CVPR 2017); copies of it in
+        ``senguptaumd/Background-Matting:Data_adobe/`` (first version; the later ones round).
+    """
+    fitted = fit_background(background, *alpha.shape)
+    opacity = alpha[..., None] / 255.0  # float64
+    image = opacity * foreground + (1 - opacity) * fitted
+    return image.astype(np.uint8), np.ascontiguousarray(fitted)
+
+
+def compose(
+    root: Path,
+    split: Literal["train", "test"],
+    coco: Path | None = None,
+    voc: Path | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> ComposeReport:
+    """Write ``merged/NAME_I.png`` and ``bg/NAME_I.png`` of one half of Composition-1k.
+
+    Stop it at any time and run it again: files are written whole or not at all, and finished
+    composites are left out. A bad file costs its own composites only. Test trimaps belong to the
+    release and are not made here.
+
+    Args:
+        root: Folder that holds ``Training_set`` and ``Test_set``.
+        split: Which half. Training composites are 43,100 and not needed: training composes itself.
+        coco: Folder of COCO train2014; None takes ``root/train2014``.
+        voc: Folder of VOC's JPEGImages; None takes ``root/VOCdevkit/VOC2012/JPEGImages``.
+        workers: Processes; None takes one per core, 1 stays in this process.
+        progress: Show a progress bar.
+
+    Returns:
+        How many were written and left out, and what failed; nothing failed if that is empty.
+
+    Raises:
+        FileNotFoundError: If the half or the folder of its backgrounds is not there.
+        ValueError: If its lists are unusable.
+    """
+    half = training_half(root, coco) if split == "train" else evaluation_half(root, voc)
+    miscount = half.miscount()
+    if miscount:
+        raise ValueError(miscount)
+    if not half.background_folder.is_dir():
+        option = "coco" if split == "train" else "voc"
+        raise FileNotFoundError(
+            f"{half.background_folder} is not a folder; expected the pictures listed in "
+            f"{half.background_list}; pass their folder as {option}"
+        )
+    for folder in {half.merged(0).parent, half.fitted(0).parent}:
+        folder.mkdir(exist_ok=True)
+        _sweep(folder)
+    todo = [job for job in (_Job.of(half, i) for i in range(len(half))) if not job.is_done()]
+    report = ComposeReport(skipped=len(half) - len(todo))
+    with _each(todo, workers or os.cpu_count() or 1) as messages:
+        what = f"composing {half.folder.name}"
+        for message in track(messages, what, total=len(todo), disable=not progress):
+            if message is None:
+                report.written += 1
+            else:
+                report.failures.append(message)
+    report.failures.sort()
+    return report
+
+
+class _Job(NamedTuple):
+    """The files of one composite: three to read, two to write."""
+
+    foreground: Path
+    alpha: Path
+    background: Path
+    merged: Path
+    fitted: Path
+
+    @classmethod
+    def of(cls, half: Half, i: int) -> "_Job":
+        layers = (half.foreground(i), half.alpha(i), half.background(i))
+        return cls(*layers, half.merged(i), half.fitted(i))
+
+    def is_done(self) -> bool:
+        return self.merged.exists() and self.fitted.exists()
+
+
+def _run(job: _Job) -> str | None:
+    """Make the files of one composite; what was wrong, or None."""
+    try:
+        # The script knows nothing of EXIF: what counts is how the pixels are stored.
+        foreground = read_rgb(job.foreground, upright=False)
+        alpha = read_gray(job.alpha, upright=False)
+        check_sizes(
+            {"foreground": foreground, "alpha": alpha},
+            {"foreground": job.foreground, "alpha": job.alpha},
+        )
+        background = read_rgb(job.background, upright=False)
+    except BadFileError as error:
+        return f"{job.merged.stem}: {error}"
+    image, fitted = adobe_composite(foreground, alpha, background)
+    write_png(job.fitted, fitted)
+    write_png(job.merged, image)
+    return None
+
+
+@contextmanager
+def _each(jobs: list[_Job], workers: int) -> Iterator[Iterator[str | None]]:
+    """Results in the order they are ready, from processes that are not kept after an error."""
+    if workers == 1:
+        yield map(_run, jobs)
+        return
+    # Not forked: the caller may have threads of torch or OpenCV, which do not survive a fork.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(_run, job) for job in jobs]
+        try:
+            yield (future.result() for future in as_completed(futures))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a killed job left half-written; not what another one may still be writing."""
+    for partial in folder.glob(".*.tmp"):
+        if time.time() - partial.stat().st_mtime > 3600:
+            partial.unlink(missing_ok=True)

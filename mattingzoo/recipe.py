@@ -1,0 +1,52 @@
+"""The data recipe of a training run: in the field it weighs more than the network."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How training samples are cut, varied and composed. The defaults are DIM's (CVPR 2017).
+
+    Attributes:
+        name: What result files and weights call this recipe.
+        crop_size: Side of a training sample in pixels.
+        crop_sides: Sides of the windows cut from a picture, drawn uniformly and resized to
+            ``crop_size``. A smaller picture is cut at its own shorter side.
+        background: ``aligned`` puts the background where the public composition script does, at
+            the top left, enlarged if too small; ``random`` cuts any window of it.
+        flip: Probability of mirroring left to right.
+        rotate: Largest rotation in degrees, either way.
+        scale: Largest relative change of size, drawn log-uniformly; 1.25 gives 0.8 to 1.25.
+        shear: Largest horizontal shear, pixels across per pixel down.
+        combine: Probability of laying a second foreground of the batch behind the first.
+        jitter: Strength of brightness, contrast, saturation and hue changes, of foreground and
+            background separately; 0 none, 0.2 strong.
+        noise: Largest standard deviation of Gaussian noise on the composite, in [0, 1] units.
+        degrade: Probability that a background is blurred or JPEG-compressed, as photographs are.
+        trimap_kernels: Smallest and largest diameter of the kernels that draw the trimap.
+    """
+
+    name: str = "dim"
+    crop_size: int = 320
+    crop_sides: tuple[int, ...] = (320, 480, 640)
+    background: str = "aligned"
+    flip: float = 0.5
+    rotate: float = 0.0
+    scale: float = 1.0
+    shear: float = 0.0
+    combine: float = 0.0
+    jitter: float = 0.0
+    noise: float = 0.0
+    degrade: float = 0.0
+    trimap_kernels: tuple[int, int] = (1, 29)
+
+    def __post_init__(self) -> None:
+        if self.background not in ("aligned", "random"):
+            raise ValueError(f"background must be 'aligned' or 'random', got {self.background!r}")
+        if self.crop_size < 1 or not self.crop_sides or min(self.crop_sides) < 1:
+            raise ValueError(f"crops must measure at least 1 pixel, got {self.crop_sides}")
+        if self.scale < 1:
+            raise ValueError(f"scale must be at least 1, got {self.scale}; 1.25 gives 0.8 to 1.25")
+        for name in ("flip", "combine", "degrade"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a probability in [0, 1], got {getattr(self, name)}")

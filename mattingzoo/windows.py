@@ -1,0 +1,115 @@
+"""What loader workers do besides decoding: cut a square window out of full-size pictures."""
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mattingzoo.recipe import Recipe
+from mattingzoo.source import Pictures
+
+Picture = NDArray[Any]
+
+
+def cut(pictures: Pictures, recipe: Recipe, rng: np.random.Generator) -> tuple[Pictures, int]:
+    """Cut one window for training, centred on a random unknown pixel where the picture allows.
+
+    Args:
+        pictures: Full-size pictures of a :class:`mattingzoo.source.Source`, with alpha.
+        recipe: Gives the window's side and the placing of the background.
+        rng: Source of side and centre.
+
+    Returns:
+        Windows of one side, and that side in pixels.
+
+    Source:
+        Xu et al., CVPR 2017, section 3.4: crops centred on unknown pixels, of sides 320, 480, 640.
+    """
+    alpha = pictures["alpha"]
+    side = min(int(rng.choice(recipe.crop_sides)), *alpha.shape)
+    top, left = _corner(alpha, side, rng)
+    windows = {}
+    for key, picture in pictures.items():
+        if key != "background":
+            windows[key] = picture[top : top + side, left : left + side]
+        elif recipe.background == "aligned":
+            windows[key] = _aligned(picture, alpha.shape, top, left, side)
+        else:
+            windows[key] = _anywhere(picture, side, rng)
+    return windows, side
+
+
+def pad_square(picture: Picture, side: int) -> Picture:
+    """Repeat right and bottom edges up to ``side``, so that windows of differing side stack."""
+    bottom, right = side - picture.shape[0], side - picture.shape[1]
+    mode = cv2.BORDER_REPLICATE
+    return np.asarray(cv2.copyMakeBorder(picture, 0, bottom, 0, right, mode))
+
+
+def fit_background(background: Picture, height: int, width: int) -> Picture:
+    """The public composition script's rule: enlarge a background that is too small, cut top left.
+
+    Enlarged by the larger of the two ratios, sizes rounded up, bicubic as in Pillow; a background
+    that is large enough in both directions keeps its size.
+
+    Args:
+        background: [H', W', 3], 8 bits.
+        height: Rows of the foreground.
+        width: Columns of the foreground.
+
+    Returns:
+        [height, width, 3], 8 bits.
+
+    Source:
+        ``senguptaumd/Background-Matting:Data_adobe/compose.py``.
+    """
+    rows, columns = background.shape[:2]
+    ratio = max(height / rows, width / columns)
+    if ratio > 1:
+        size = (math.ceil(columns * ratio), math.ceil(rows * ratio))
+        enlarged = Image.fromarray(background).resize(size, Image.Resampling.BICUBIC)
+        background = np.asarray(enlarged)
+    return background[:height, :width]
+
+
+def _corner(alpha: Picture, side: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Top left corner of a window that lies inside and is centred on an unknown pixel."""
+    height, width = alpha.shape
+    unknown = np.flatnonzero((alpha > 0) & (alpha < 255))
+    if len(unknown) == 0:
+        unknown = np.arange(height * width)
+    y, x = divmod(int(rng.choice(unknown)), width)
+    top = min(max(y - side // 2, 0), height - side)
+    left = min(max(x - side // 2, 0), width - side)
+    return top, left
+
+
+def _aligned(
+    background: Picture, shape: tuple[int, ...], top: int, left: int, side: int
+) -> Picture:
+    """The window of :func:`fit_background`'s result, without enlarging the rest of it."""
+    rows, columns = background.shape[:2]
+    ratio = max(shape[0] / rows, shape[1] / columns, 1.0)
+    if ratio == 1:
+        return background[top : top + side, left : left + side]
+    to_source = np.array([[1, 0, left + 0.5], [0, 1, top + 0.5]]) / ratio
+    to_source[:, 2] -= 0.5
+    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+    window = cv2.warpAffine(
+        background, to_source, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(window)
+
+
+def _anywhere(background: Picture, side: int, rng: np.random.Generator) -> Picture:
+    """A window of random place and size, at least ``side`` of the background if it has that."""
+    shorter = min(background.shape[:2])
+    taken = int(rng.integers(min(side, shorter), shorter + 1))
+    top = int(rng.integers(background.shape[0] - taken + 1))
+    left = int(rng.integers(background.shape[1] - taken + 1))
+    window = background[top : top + taken, left : left + taken]
+    interpolation = cv2.INTER_AREA if taken > side else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(window, (side, side), interpolation=interpolation))
