@@ -10,19 +10,17 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import numpy as np
 from rich.progress import track
 
+from mattingzoo.adobe import adobe_composite
 from mattingzoo.datamodules._comp1k_layout import Half, evaluation_half, training_half
 from mattingzoo.io import (
     BadFileError,
-    Picture,
     check_sizes,
     read_gray,
     read_rgb,
     write_png,
 )
-from mattingzoo.windows import fit_background
 
 
 @dataclass
@@ -32,32 +30,6 @@ class ComposeReport:
     written: int = 0
     skipped: int = 0  # finished by an earlier run
     failures: list[str] = field(default_factory=list)  # one message for each bad file
-
-
-def adobe_composite(
-    foreground: Picture, alpha: Picture, background: Picture
-) -> tuple[Picture, Picture]:
-    """Compose one image as the script of the Deep Image Matting release does.
-
-    The original loops over pixels in Python, so its arithmetic is that of 64-bit floats; with
-    32-bit floats about one pixel in a thousand differs by 1.
-
-    Args:
-        foreground: [H, W, 3].
-        alpha: [H, W].
-        background: [H', W', 3], enlarged if it is smaller in one direction, then cut top left.
-
-    Returns:
-        The image [H, W, 3], truncated to 8 bits, and the background as it lies under it.
-
-    Source:
-        Adobe's Composition_code.py of the release (Xu et al., CVPR 2017); copies of it in
-        ``senguptaumd/Background-Matting:Data_adobe/`` (first version; the later ones round).
-    """
-    fitted = fit_background(background, *alpha.shape)
-    opacity = alpha[..., None] / 255.0  # float64
-    image = opacity * foreground + (1 - opacity) * fitted
-    return image.astype(np.uint8), np.ascontiguousarray(fitted)
 
 
 def compose(

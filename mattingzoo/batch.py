@@ -28,8 +28,8 @@ class Batch(TypedDict, total=False):
     name: list[str]  # unique within a data set; what result files are called
     original_size: Tensor  # [B, 2] int64, height and width of the file the sample came from
     seed: Tensor  # [B] int64 on the CPU, the source of every random draw for the sample
-    true_outside: Tensor  # [B] bool, whether foreground colours hold where alpha is 0
-    window: Tensor  # [B] int64, side of a training window in pixels; gone once composed
+    true_outside: Tensor  # [B] bool on the CPU, whether foreground colours hold where alpha is 0
+    window: Tensor  # [B] int64 on the CPU, side of a training window in pixels; gone once composed
 
 
 PICTURES = (

@@ -18,7 +18,8 @@ class Recipe:
         rotate: Largest rotation in degrees, either way.
         scale: Largest relative change of size, drawn log-uniformly; 1.25 gives 0.8 to 1.25.
         shear: Largest horizontal shear, pixels across per pixel down.
-        combine: Probability of laying a second foreground of the batch behind the first.
+        combine: Probability of laying a second foreground of the batch behind the first; a batch
+            of one sample has none.
         jitter: Strength of brightness, contrast, saturation and hue changes, of foreground and
             background separately; 0 none, 0.2 strong.
         noise: Largest standard deviation of Gaussian noise on the composite, in [0, 1] units.
@@ -43,10 +44,19 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.background not in ("aligned", "random"):
             raise ValueError(f"background must be 'aligned' or 'random', got {self.background!r}")
-        if self.crop_size < 1 or not self.crop_sides or min(self.crop_sides) < 1:
-            raise ValueError(f"crops must measure at least 1 pixel, got {self.crop_sides}")
+        if self.crop_size < 1:
+            raise ValueError(f"crop_size must be at least 1 pixel, got {self.crop_size}")
+        if not self.crop_sides or min(self.crop_sides) < 1:
+            raise ValueError(f"crop_sides must be 1 pixel or more each, got {self.crop_sides}")
         if self.scale < 1:
             raise ValueError(f"scale must be at least 1, got {self.scale}; 1.25 gives 0.8 to 1.25")
         for name in ("flip", "combine", "degrade"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name} is a probability in [0, 1], got {getattr(self, name)}")
+        if not 0 <= self.jitter <= 1:  # contrast is multiplied by 1 ± jitter
+            raise ValueError(f"jitter must lie in [0, 1], got {self.jitter}")
+        if not 1 <= self.trimap_kernels[0] <= self.trimap_kernels[1]:
+            raise ValueError(
+                "trimap_kernels must be two diameters of at least 1 pixel, the smaller first, got "
+                f"{self.trimap_kernels}"
+            )

@@ -1,6 +1,5 @@
 """What loader workers do besides decoding: cut a square window out of full-size pictures."""
 
-import math
 from typing import Any
 
 import cv2
@@ -8,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mattingzoo.adobe import enlarged_size
 from mattingzoo.recipe import Recipe
 from mattingzoo.source import Pictures
 
@@ -49,32 +49,6 @@ def pad_square(picture: Picture, side: int) -> Picture:
     return np.asarray(cv2.copyMakeBorder(picture, 0, bottom, 0, right, mode))
 
 
-def fit_background(background: Picture, height: int, width: int) -> Picture:
-    """The public composition script's rule: enlarge a background that is too small, cut top left.
-
-    Enlarged by the larger of the two ratios, sizes rounded up, bicubic as in Pillow; a background
-    that is large enough in both directions keeps its size.
-
-    Args:
-        background: [H', W', 3], 8 bits.
-        height: Rows of the foreground.
-        width: Columns of the foreground.
-
-    Returns:
-        [height, width, 3], 8 bits.
-
-    Source:
-        ``senguptaumd/Background-Matting:Data_adobe/compose.py``.
-    """
-    rows, columns = background.shape[:2]
-    ratio = max(height / rows, width / columns)
-    if ratio > 1:
-        size = (math.ceil(columns * ratio), math.ceil(rows * ratio))
-        enlarged = Image.fromarray(background).resize(size, Image.Resampling.BICUBIC)
-        background = np.asarray(enlarged)
-    return background[:height, :width]
-
-
 def _corner(alpha: Picture, side: int, rng: np.random.Generator) -> tuple[int, int]:
     """Top left corner of a window that lies inside and is centred on an unknown pixel."""
     height, width = alpha.shape
@@ -90,18 +64,15 @@ def _corner(alpha: Picture, side: int, rng: np.random.Generator) -> tuple[int, i
 def _aligned(
     background: Picture, shape: tuple[int, ...], top: int, left: int, side: int
 ) -> Picture:
-    """The window of :func:`fit_background`'s result, without enlarging the rest of it."""
+    """The window of fit_background's result, without enlarging the rest of it."""
     rows, columns = background.shape[:2]
-    ratio = max(shape[0] / rows, shape[1] / columns, 1.0)
-    if ratio == 1:
+    size = enlarged_size(rows, columns, shape[0], shape[1])
+    if size == (rows, columns):
         return background[top : top + side, left : left + side]
-    to_source = np.array([[1, 0, left + 0.5], [0, 1, top + 0.5]]) / ratio
-    to_source[:, 2] -= 0.5
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    window = cv2.warpAffine(
-        background, to_source, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE
-    )
-    return np.asarray(window)
+    y, x = rows / size[0], columns / size[1]
+    box = (left * x, top * y, min((left + side) * x, columns), min((top + side) * y, rows))
+    picture = Image.fromarray(background)
+    return np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC, box=box))
 
 
 def _anywhere(background: Picture, side: int, rng: np.random.Generator) -> Picture:

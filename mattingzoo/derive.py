@@ -1,0 +1,83 @@
+"""Fill in what a data set lacks and a model needs, where the field derives it.
+
+What follows from what is said by :data:`mattingzoo.batch.DERIVED_FROM`; here stands how.
+"""
+
+from collections.abc import Callable, Collection
+
+import torch
+from torch import Tensor
+
+from mattingzoo.batch import DERIVED_FROM, Batch
+from mattingzoo.ops import (
+    box_from_alpha,
+    composite,
+    motion_from_image,
+    perturb_background,
+    points_from_alpha,
+    segmentation_from_alpha,
+    trimap_from_alpha,
+)
+
+#: Kernel diameters (smallest, largest) of trimaps made from alpha: DIM's in mmagic, 1 to 29.
+TRIMAP_KERNELS = (1, 29)
+BOX_JITTER = 0.1
+
+
+def derive(
+    batch: Batch,
+    needed: Collection[str],
+    generator: torch.Generator,
+    trimap_kernels: tuple[int, int] = TRIMAP_KERNELS,
+) -> Batch:
+    """Add the needed entries a batch lacks, in place; entries it has are never replaced.
+
+    What one entry draws does not depend on which others are needed, so that models which read
+    different keys are scored with the same trimaps, boxes and clicks.
+
+    Args:
+        batch: A batch on any device.
+        needed: Keys a model reads.
+        generator: Source of kernels, jitter and noise, on the CPU.
+        trimap_kernels: Smallest and largest diameter of the kernels that draw a trimap.
+
+    Raises:
+        KeyError: If a needed key is absent and cannot be derived.
+    """
+    if "motion" in needed and "motion" not in batch:
+        needed = {*needed, "image"}
+    for key in needed:
+        if key not in batch and key not in DERIVED_FROM:
+            raise KeyError(f"{key!r} is missing from the batch and cannot be derived")
+    seeds = torch.randint(2**62, (len(DERIVED_FROM),), generator=generator).tolist()
+    for seed, (key, sources) in zip(seeds, DERIVED_FROM.items(), strict=True):
+        if key not in needed or key in batch:
+            continue
+        missing = [source for source in sources if source not in batch]
+        if missing:
+            raise KeyError(f"{key!r} is missing from the batch and {missing} to derive it from too")
+        own = torch.Generator().manual_seed(seed)
+        batch[key] = _derived(key, batch, own, trimap_kernels)  # type: ignore[literal-required]
+    return batch
+
+
+def random_trimap(alpha: Tensor, kernels: tuple[int, int], generator: torch.Generator) -> Tensor:
+    """Trimaps [B, 1, H, W] of mattes, erosion and dilation drawn independently per sample."""
+    low, high = kernels
+    eroded, dilated = torch.randint(low, high + 1, (2, len(alpha)), generator=generator)
+    return trimap_from_alpha(alpha, eroded, dilated)
+
+
+def _derived(
+    key: str, batch: Batch, generator: torch.Generator, trimap_kernels: tuple[int, int]
+) -> Tensor:
+    make: dict[str, Callable[[], Tensor]] = {
+        "image": lambda: composite(batch["foreground"], batch["alpha"], batch["background"]),
+        "trimap": lambda: random_trimap(batch["alpha"], trimap_kernels, generator),
+        "segmentation": lambda: segmentation_from_alpha(batch["alpha"], generator),
+        "box": lambda: box_from_alpha(batch["alpha"], BOX_JITTER, generator),
+        "points": lambda: points_from_alpha(batch["alpha"], 3, 3, generator),
+        "captured_background": lambda: perturb_background(batch["background"], generator),
+        "motion": lambda: motion_from_image(batch["image"]),
+    }
+    return make[key]()
