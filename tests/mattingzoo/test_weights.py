@@ -17,7 +17,9 @@ def net() -> nn.Module:
 
 
 def test_round_trip_keeps_values_types_and_description(tmp_path: Path) -> None:
-    path = save_weights(net(), tmp_path / "a" / "w.safetensors", {"model": "x", "hparams": {"n": 1}})
+    path = save_weights(
+        net(), tmp_path / "a" / "w.safetensors", {"model": "x", "hparams": {"n": 1}}
+    )
     assert read_description(path)["hparams"] == {"n": 1}
     target = load_weights(net(), path)
     for key, value in target.state_dict().items():

@@ -1,0 +1,182 @@
+"""Score models and baselines on data sets, and print the table.
+
+    python benchmarks/run.py --model dim,trimap,closed-form --data synthetic
+    python benchmarks/run.py --model dim --data comp1k --data-root DIR --weights dim.safetensors
+
+Finished pictures are kept in OUT/journal: an interrupted run continues where it stopped. Results
+go to OUT/results.json, OUT/per_image.csv and, as pictures, to OUT/panels.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from mattingzoo.cli import names
+from mattingzoo.cli.load import Loaded, known_models, load_model
+from mattingzoo.cli.main import show_warnings
+from mattingzoo.datamodule import MattingDataModule
+from mattingzoo.evaluation import ImageResult, Journal, evaluate
+from mattingzoo.leaderboard import check_login, log_to_wandb
+from mattingzoo.module import REGIONS
+from mattingzoo.results import Entry, image_rows, summarise, tables, write_results
+
+console = Console()
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("--model", default="dim,trimap", help="comma list of names, or all")
+    p.add_argument("--data", default="synthetic", help="comma list of names, or all")
+    p.add_argument("--data-root", help="folder of the data set; for several, NAME=DIR,NAME=DIR")
+    p.add_argument("--weights", help="weight file; for several models, NAME=FILE,NAME=FILE")
+    p.add_argument("--random-weights", action="store_true", help="untrained, for smoke tests only")
+    p.add_argument("--region", choices=[*REGIONS, "both"], default="both")
+    p.add_argument("--limit", type=int, default=0, help="pictures per data set, evenly spread")
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+    p.add_argument("--precision", default="32-true", help="32-true, bf16-mixed, 16-mixed")
+    p.add_argument("--out", type=Path, default=Path("results"), help="folder for result files")
+    p.add_argument("--save-mattes", action="store_true", help="write every predicted matte")
+    p.add_argument("--panels", action="store_true", help="write a panel for every picture")
+    p.add_argument("--wandb", choices=["off", "offline", "online"], default="off")
+    p.add_argument("--seed", type=int, default=0, help="recorded; scores do not depend on it")
+    p.add_argument("--num-workers", type=int, default=None, help="loader processes")
+    p.add_argument("--on-bad-file", choices=["raise", "skip"], default="raise")
+    return p
+
+
+def main() -> None:
+    """Run what the command line asks for; errors of use end with one sentence."""
+    show_warnings()
+    arguments = parser().parse_args()
+    try:
+        entries = run(arguments)
+    except (ValueError, FileNotFoundError, KeyError) as error:
+        console.print(f"[red]error:[/red] {error.args[0] if error.args else error}", soft_wrap=True)
+        sys.exit(2)
+    for table in tables(entries):
+        console.print(table)
+    console.print(f"results in {arguments.out / 'results.json'}")
+
+
+def run(arguments: argparse.Namespace) -> list[Entry]:
+    """Score every model on every data set; results are written after each pair."""
+    models = _names(arguments.model, known_models())
+    datasets = _names(arguments.data, sorted(names.datamodules()))
+    roots, weights = _assign(arguments.data_root, datasets), _assign(arguments.weights, models)
+    check_login(arguments.wandb)
+    torch.manual_seed(arguments.seed)
+    fabric = Fabric(accelerator=arguments.device, devices=1, precision=arguments.precision)
+    loaded = [load_model(m, weights.get(m), arguments.random_weights) for m in models]
+    regions = REGIONS if arguments.region == "both" else (arguments.region,)
+    entries: list[Entry] = []
+    images: list[Entry] = []
+    for dataset in datasets:
+        data = _data(dataset, roots.get(dataset), arguments)
+        for model in loaded:
+            results = score(model, dataset, data, fabric, arguments)
+            about = _about(model, dataset, fabric, arguments)
+            entries += summarise(results, regions, about, _protocol(data, model))
+            images += image_rows(results, model.model, dataset, regions)
+            write_results(arguments.out, entries, images)
+    log_to_wandb(entries, arguments.wandb, arguments.out)
+    return entries
+
+
+def score(
+    model: Loaded, dataset: str, data: MattingDataModule, fabric: Fabric, arguments: Any
+) -> list[ImageResult]:
+    """Score one model on one data set under a progress bar."""
+    identity = {
+        **_about(model, dataset, fabric, arguments),
+        "files": _fingerprint(data),
+    }
+    out: Path = arguments.out
+    journal = Journal(out / "journal", identity)
+    panels = out / "panels" / dataset / model.model if arguments.panels else None
+    mattes = out / "mattes" / dataset / model.model if arguments.save_mattes else None
+    model.module.to(fabric.device).eval()
+    total = len(data.evaluation_loader("test"))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
+        task = progress.add_task(f"{model.model} on {dataset}", total=total)
+        results = []
+        for result in evaluate(model.module, data, fabric, journal, panels, mattes):
+            results.append(result)
+            progress.advance(task)
+    model.module.cpu()
+    if not results:
+        raise ValueError(f"{dataset} gave no picture that could be scored")
+    return results
+
+
+def _about(model: Loaded, dataset: str, fabric: Fabric, arguments: Any) -> Entry:
+    device = fabric.device
+    return {
+        "model": model.model,
+        "variant": model.variant,
+        "recipe": model.recipe,
+        "weights": model.weights,
+        "weights_sha256": model.weights_sha256,
+        "data": dataset,
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "precision": arguments.precision,
+        "seed": arguments.seed,
+    }
+
+
+def _protocol(data: MattingDataModule, model: Loaded) -> str:
+    native = data.source("test").native
+    trimap = "trimaps shipped with the data" if "trimap" in native else "trimaps made from alpha"
+    known = (
+        "known region overwritten by the trimap"
+        if "trimap" in model.module.inputs
+        else "prediction as it is"
+    )
+    return f"{trimap}; {known}; full size; mattes rounded to 8 bits; means over images"
+
+
+def _data(name: str, root: str | None, arguments: Any) -> MattingDataModule:
+    cls = names.find_datamodule(name)
+    return cls(
+        root,
+        num_workers=arguments.num_workers,
+        on_bad_file=arguments.on_bad_file,
+        limit=arguments.limit,
+    )
+
+
+def _fingerprint(data: MattingDataModule) -> list[Any]:
+    """Name, size and time of every file: a changed data set starts anew."""
+    source = data.source("test")
+    stats = [(str(f), f.stat()) for i in range(len(source)) for f in source.files(i) if f.exists()]
+    return [(path, stat.st_size, stat.st_mtime_ns) for path, stat in stats]
+
+
+def _names(text: str, known: list[str]) -> list[str]:
+    chosen = known if text == "all" else [name.strip() for name in text.split(",")]
+    wrong = [name for name in chosen if name not in known]
+    if wrong:
+        raise ValueError(f"unknown name {', '.join(wrong)}; there are {', '.join(known)}")
+    return chosen
+
+
+def _assign(text: str | None, chosen: list[str]) -> dict[str, str]:
+    """``FILE`` for the only model that can take it, or ``NAME=FILE,NAME=FILE``."""
+    if text is None:
+        return {}
+    if "=" in text and text.partition("=")[0] in chosen:
+        return dict(pair.split("=", 1) for pair in text.split(","))
+    return dict.fromkeys(chosen, text)
+
+
+if __name__ == "__main__":
+    main()

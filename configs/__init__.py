@@ -1,0 +1,1 @@
+"""YAML configurations: model × data × trainer; see `mattingzoo fit --help`."""

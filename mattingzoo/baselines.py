@@ -1,0 +1,113 @@
+"""Classical methods under the same interface, so that every table has something to beat."""
+
+import logging
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pymatting import estimate_alpha_cf, estimate_alpha_knn, estimate_alpha_lbdm, estimate_alpha_sm
+from torch import Tensor
+
+from mattingzoo.batch import Batch
+from mattingzoo.module import MattingModule
+from mattingzoo.ops import fill_known
+
+log = logging.getLogger(__name__)
+
+
+class Baseline(MattingModule):
+    """A method without parameters: nothing to train, nothing to load."""
+
+    inputs: ClassVar[tuple[str, ...]] = ("image", "trimap")
+
+    @abstractmethod
+    def forward(self, batch: Batch) -> Tensor:
+        """Mattes [B, 1, H, W] in [0, 1]."""
+
+    def training_keys(self) -> tuple[str, ...]:
+        """Nothing is trained."""
+        return ()
+
+    def configure_optimizers(self) -> None:
+        """Nothing is trained."""
+        return
+
+
+class TrimapBaseline(Baseline):
+    """The trimap itself: one half wherever it is unknown. What any model has to beat."""
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The trimap [B, 1, H, W]."""
+        return batch["trimap"]
+
+
+class PyMatting(Baseline):
+    """A method of the pymatting library, on the CPU in double precision."""
+
+    def solve(self, image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[Any]:
+        """Matte [H, W] of image [H, W, 3] and trimap [H, W], float64 in [0, 1]."""
+        raise NotImplementedError
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Solve picture by picture; one without known foreground or background keeps its trimap."""
+        names = batch.get("name", ["?"] * len(batch["image"]))
+        mattes = [
+            self._solve_one(image, trimap[0], name)
+            for image, trimap, name in zip(batch["image"], batch["trimap"], names, strict=True)
+        ]
+        return fill_known(torch.stack(mattes).unsqueeze(1).to(batch["image"]), batch["trimap"])
+
+    def _solve_one(self, image: Tensor, trimap: Tensor, name: str) -> Tensor:
+        if not (trimap == 0).any() or not (trimap == 1).any():
+            log.warning("%s: no known foreground or background, %s keeps its trimap", name, self)
+            return trimap
+        pixels = np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy(), np.float64)
+        alpha = self.solve(pixels, trimap.cpu().numpy().astype(np.float64))
+        return torch.from_numpy(np.clip(alpha, 0, 1))
+
+    def __str__(self) -> str:
+        return type(self).__name__
+
+
+class ClosedForm(PyMatting):
+    """Closed-form matting (Levin et al., TPAMI 2008)."""
+
+    def solve(self, image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[Any]:
+        """Matting Laplacian, conjugate gradients."""
+        return np.asarray(estimate_alpha_cf(image, trimap))
+
+
+class KNN(PyMatting):
+    """KNN matting (Chen et al., TPAMI 2013)."""
+
+    def solve(self, image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[Any]:
+        """Non-local Laplacian of nearest neighbours in colour and place."""
+        return np.asarray(estimate_alpha_knn(image, trimap))
+
+
+class LBDM(PyMatting):
+    """Learning-based digital matting (Zheng and Kambhamettu, ICCV 2009)."""
+
+    def solve(self, image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[Any]:
+        """Local linear alpha-colour model by ridge regression."""
+        return np.asarray(estimate_alpha_lbdm(image, trimap))
+
+
+class SharedMatting(PyMatting):
+    """Shared sampling matting (Gastal and Oliveira, Eurographics 2010)."""
+
+    def solve(self, image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[Any]:
+        """Sampling of known colours along rays."""
+        return np.asarray(estimate_alpha_sm(image, trimap))
+
+
+BASELINES: dict[str, Callable[[], Baseline]] = {
+    "trimap": TrimapBaseline,
+    "closed-form": ClosedForm,
+    "knn": KNN,
+    "lbdm": LBDM,
+    "shared-matting": SharedMatting,
+}

@@ -1,0 +1,96 @@
+"""`mattingzoo matte`: mattes of one's own pictures."""
+
+import argparse
+import logging
+from pathlib import Path
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+
+def register(commands: Any) -> None:
+    """Add the command."""
+    p = commands.add_parser(
+        "matte",
+        help="cut the subject out of a picture",
+        description="Predict the alpha matte of pictures, and cut their subjects out.",
+    )
+    p.add_argument("images", nargs="+", type=Path, help="pictures, or one folder of them")
+    p.add_argument("--trimap", type=Path, help="trimap, or a folder with one of the same name each")
+    p.add_argument("--model", default="dim", help="name of the model (default: dim)")
+    p.add_argument("--weights", help="weight file; default: those that ship with the model")
+    p.add_argument("-o", "--out", type=Path, help="matte to write, or a folder for several")
+    p.add_argument("--cutout", type=Path, help="RGBA cut-out to write, or a folder for several")
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+    p.add_argument("--precision", default="32-true", help="32-true, bf16-mixed, 16-mixed")
+    p.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Matte every picture; one bad file is reported at the end and does not stop the others."""
+    from lightning.fabric import Fabric
+
+    from mattingzoo.cli.load import load_model
+    from mattingzoo.io import list_images
+
+    images: list[Path] = arguments.images
+    several = len(images) > 1 or images[0].is_dir()
+    if images[0].is_dir():
+        images = list_images(images[0])
+    fabric = Fabric(accelerator=arguments.device, devices=1, precision=arguments.precision)
+    module = load_model(arguments.model, arguments.weights).module.to(fabric.device)
+    failures = []
+    for image in _progress(images):
+        try:
+            _matte_one(image, module, fabric, arguments, several)
+        except (ValueError, FileNotFoundError) as error:
+            failures.append(str(error))
+    if failures:
+        raise ValueError(
+            f"{len(failures)} of {len(images)} pictures failed:\n" + "\n".join(failures)
+        )
+
+
+def _matte_one(
+    image: Path, module: Any, fabric: Any, arguments: argparse.Namespace, several: bool
+) -> None:
+    from mattingzoo.inference import cut_out, predict_matte
+    from mattingzoo.io import read_rgb, read_trimap, write_png
+
+    trimap = _trimap_of(image, arguments.trimap)
+    picture = read_rgb(image)
+    matte = predict_matte(module, fabric, picture, None if trimap is None else read_trimap(trimap))
+    out = _target(image, arguments.out, several, "_alpha")
+    write_png(out, matte)
+    if arguments.cutout is not None:
+        write_png(_target(image, arguments.cutout, several, "_cutout"), cut_out(picture, matte))
+
+
+def _trimap_of(image: Path, trimap: Path | None) -> Path | None:
+    if trimap is None or not trimap.is_dir():
+        return trimap
+    from mattingzoo.io import list_images
+
+    found = [file for file in list_images(trimap) if file.stem == image.stem]
+    if not found:
+        raise FileNotFoundError(f"{trimap} has no trimap named {image.stem}")
+    return found[0]
+
+
+def _target(image: Path, out: Path | None, several: bool, ending: str) -> Path:
+    """Where a result goes: the file or folder asked for, or beside the picture."""
+    if out is None:
+        return image.with_name(f"{image.stem}{ending}.png")
+    if several or out.is_dir():
+        out.mkdir(parents=True, exist_ok=True)
+        return out / f"{image.stem}{ending}.png"
+    if out.suffix.lower() != ".png":
+        raise ValueError(f"mattes and cut-outs are written as .png, got {out.name!r}")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    return out
+
+
+def _progress(images: list[Path]) -> Any:
+    from rich.progress import track
+
+    return track(images, "matting", disable=len(images) < 2)

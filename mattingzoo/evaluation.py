@@ -1,0 +1,182 @@
+"""Scoring one model on one data set, picture by picture; interrupted runs continue."""
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor
+
+from mattingzoo import __version__
+from mattingzoo.batch import Batch, check_keys
+from mattingzoo.datamodule import MattingDataModule
+from mattingzoo.io import write_png
+from mattingzoo.memory import PeakMemory
+from mattingzoo.metrics import scores
+from mattingzoo.module import REGIONS, MattingModule
+from mattingzoo.pictures import panel, to_bytes
+
+
+@dataclass
+class ImageResult:
+    """What is known of one picture once it is scored.
+
+    Attributes:
+        name: The sample's name.
+        foreground: The foreground it shows.
+        scores: ``SAD/unknown``, ``MSE/whole``, … in the papers' units (MSE and MAD plain).
+        seconds: Time of the forward pass alone, transfers, loading and scoring left out.
+        peak_memory_mb: Peak while predicting: device memory, or the process's on a CPU.
+        content: SHA-256 over image, alpha and trimap as scored, 8 bits.
+        flags: ``nan`` or ``constant`` if the prediction is degenerate.
+    """
+
+    name: str
+    foreground: str
+    scores: dict[str, float]
+    seconds: float
+    peak_memory_mb: float
+    content: str
+    flags: list[str] = field(default_factory=list)
+
+
+class Journal:
+    """Finished pictures of one model on one data set, a line each, safe against interruption.
+
+    Args:
+        folder: Where journals lie.
+        identity: All that makes a score what it is; another identity has another journal.
+    """
+
+    def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
+        text = json.dumps({**identity, "version": __version__}, sort_keys=True, default=str)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"{identity['model']}-{identity['data']}-{digest}.jsonl"
+
+    def read(self) -> dict[str, ImageResult]:
+        """Finished pictures by name; a torn last line is dropped."""
+        done: dict[str, ImageResult] = {}
+        if self.path.exists():
+            for line in self.path.read_text().splitlines():
+                try:
+                    result = ImageResult(**json.loads(line))
+                except (json.JSONDecodeError, TypeError):
+                    continue
+                done[result.name] = result
+        return done
+
+    def add(self, result: ImageResult) -> None:
+        """Append one picture; on disk before the next begins."""
+        torn = self.path.exists() and not self.path.read_bytes().endswith(b"\n")
+        with self.path.open("a") as file:
+            file.write(("\n" if torn else "") + json.dumps(asdict(result)) + "\n")
+
+
+def evaluate(
+    module: MattingModule,
+    data: MattingDataModule,
+    fabric: Fabric,
+    journal: Journal,
+    pictures: Path | None = None,
+    mattes: Path | None = None,
+) -> Iterator[ImageResult]:
+    """Score a model on the test split of a data set.
+
+    Args:
+        module: The model, already on the device of ``fabric``.
+        data: The data set.
+        fabric: Gives device and precision.
+        journal: Pictures in it are not computed again.
+        pictures: Folder for one panel a picture; None writes none.
+        mattes: Folder for the predicted mattes; None writes none.
+
+    Yields:
+        One result a picture, in the data set's order.
+
+    Raises:
+        KeyError: If the data set lacks what the model needs.
+    """
+    source = data.source("test")
+    needed = (*module.inputs, "alpha")
+    check_keys(needed, source.native, type(module).__name__, type(data).__name__)
+    foregrounds = dict(zip(source.names, source.foreground_names, strict=True))
+    done = journal.read()
+    # Pictures asked for as files are computed again if the file is not there.
+    folders = [folder for folder in (pictures, mattes) if folder is not None]
+    done = {n: r for n, r in done.items() if all((f / f"{n}.png").exists() for f in folders)}
+    loader = data.evaluation_loader("test", done)
+    fresh = iter(loader)
+    for name in loader.dataset.names():  # type: ignore[attr-defined]
+        if name in done:
+            yield done[name]
+            continue
+        batch = next(fresh)
+        if batch is None:  # a bad file, skipped and logged
+            continue
+        batch = data.transfer_batch_to_device(batch, fabric.device, 0)
+        batch = data.prepare(batch, needed)
+        result, pred = _score(module, batch, fabric, foregrounds[name])
+        for folder, picture in ((pictures, panel), (mattes, None)):
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+                shown = picture(batch, pred, 320) if picture else to_bytes(pred[0])
+                write_png(folder / f"{name}.png", shown)
+        journal.add(result)
+        yield result
+
+
+def _score(
+    module: MattingModule, batch: Batch, fabric: Fabric, foreground: str
+) -> tuple[ImageResult, Tensor]:
+    with PeakMemory(fabric.device) as memory, fabric.autocast():
+        _wait(fabric.device)
+        start = time.perf_counter()
+        pred = module.matte(batch)
+        _wait(fabric.device)
+        seconds = time.perf_counter() - start
+    flags = _degenerate(pred, batch["trimap"])
+    pred = pred.nan_to_num(0.0)
+    values = scores(pred, batch["alpha"], batch["trimap"], REGIONS)
+    return ImageResult(
+        name=batch["name"][0],
+        foreground=foreground,
+        scores={key: float(value[0]) for key, value in values.items()},
+        seconds=seconds,
+        peak_memory_mb=memory.megabytes,
+        content=_content(batch),
+        flags=flags,
+    ), pred
+
+
+def _degenerate(pred: Tensor, trimap: Tensor) -> list[str]:
+    """What a healthy prediction never is: not a number, or the same everywhere it matters."""
+    if not pred.isfinite().all():
+        return ["nan"]
+    unknown = pred[trimap == 0.5]
+    looked_at = unknown if len(unknown) > 1 else pred.flatten()
+    return ["constant"] if float(looked_at.max() - looked_at.min()) < 1e-3 else []
+
+
+def _content(batch: Batch) -> str:
+    digest = hashlib.sha256()
+    for picture in (batch["image"], batch["alpha"], batch["trimap"]):
+        digest.update(str(tuple(picture.shape)).encode())
+        digest.update(to_bytes(picture[0]).tobytes())
+    return digest.hexdigest()
+
+
+def data_hash(results: Iterable[ImageResult]) -> str:
+    """One hash for the pictures scored: equal hashes mean the very same pixels and trimaps."""
+    joined = "".join(result.content for result in results)
+    return hashlib.sha256(joined.encode()).hexdigest()
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

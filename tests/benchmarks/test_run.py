@@ -1,0 +1,194 @@
+"""benchmarks/run.py as a user runs it."""
+
+import csv
+import json
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from mattingzoo.io import write_png
+from mattingzoo.metrics import mse, sad
+from mattingzoo.models import DIM
+from mattingzoo.results import KEYS
+from mattingzoo.weights import save_weights
+
+RUN = Path(__file__).parents[2] / "benchmarks" / "run.py"
+
+
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+
+
+@pytest.fixture
+def run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Done]:
+    """Run the script in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: str) -> Done:
+        command = [str(RUN), "--num-workers", "0", "--device", "cpu", *arguments]
+        monkeypatch.setattr(sys, "argv", command)
+        try:
+            runpy.run_path(str(RUN), run_name="__main__")
+            code = 0
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+        return Done(code, " ".join(capsys.readouterr().out.split()))
+
+    return call
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three pictures, the last without any unknown pixel; trimaps are given."""
+    rng = np.random.default_rng(0)
+    for i in range(3):
+        image = rng.integers(0, 256, (24, 31, 3), dtype=np.uint8)
+        alpha = rng.integers(0, 256, (24, 31), dtype=np.uint8)
+        trimap = np.full_like(alpha, 128)
+        trimap[:5], trimap[-5:] = 0, 255
+        alpha[:5], alpha[-5:] = 0, 255
+        if i == 2:
+            trimap[:] = alpha[:] = 255
+        for key, picture in {"image": image, "alpha": alpha, "trimap": trimap}.items():
+            (tmp_path / "set" / key).mkdir(parents=True, exist_ok=True)
+            write_png(tmp_path / "set" / key / f"p{i}.png", picture)
+    return tmp_path / "set"
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    hparams = {"width": 2, "convs": [1, 1, 1, 1, 1], "conv6": "conv1"}
+    description = {"model": "dim", "variant": "test", "recipe": {"name": "none"}}
+    return save_weights(
+        DIM(**hparams), tmp_path / "w.safetensors", {**description, "hparams": hparams}
+    )  # type: ignore[arg-type]
+
+
+def results(path: Path) -> list[dict[str, Any]]:
+    loaded: list[dict[str, Any]] = json.loads((path / "results.json").read_text())
+    return loaded
+
+
+def test_table_results_and_resume(
+    tmp_path: Path, folder: Path, weights: Path, run: Callable[..., Done]
+) -> None:
+    arguments = ["--model", "trimap,dim", "--data", "folder", "--data-root", str(folder)]
+    arguments += ["--weights", str(weights), "--out", "out", "--save-mattes", "--panels"]
+    first = run(*arguments)
+    assert first.returncode == 0, first.stdout
+    assert "dim test" in first.stdout and "constant on 3 images" in first.stdout
+    entries = results(tmp_path / "out")
+    assert [(e["model"], e["region"]) for e in entries] == [
+        (model, region) for model in ("trimap", "dim") for region in ("unknown", "whole")
+    ]
+    for entry in entries:
+        assert set(KEYS) <= set(entry)
+        assert entry["n_images"] == 3 and entry["n_foregrounds"] == 3
+    assert len({e["data_hash"] for e in entries}) == 1
+    # The trimap baseline by hand: 128 wherever unknown.
+    with (tmp_path / "out" / "per_image.csv").open() as file:
+        rows = {(r["model"], r["name"], r["region"]): r for r in csv.DictReader(file)}
+    assert len(rows) == 12
+    expected = hand_scores(folder, "p0")
+    assert float(rows["trimap", "p0", "unknown"]["SAD"]) == pytest.approx(expected[0], rel=1e-12)
+    assert float(rows["trimap", "p0", "unknown"]["MSE"]) == pytest.approx(expected[1], rel=1e-12)
+    # An empty unknown region has no MSE: it is left out of the mean, not counted as zero.
+    both = [hand_scores(folder, name)[1] for name in ("p0", "p1")]
+    assert entries[0]["MSE"] == pytest.approx(sum(both) / 2, rel=1e-12)
+    assert (tmp_path / "out" / "mattes" / "folder" / "dim" / "p2.png").exists()
+    assert (tmp_path / "out" / "panels" / "folder" / "dim" / "p1.png").exists()
+
+    # Again, from the journal alone, even after a torn line.
+    journal = next((tmp_path / "out" / "journal").glob("dim-*.jsonl"))
+    lines = journal.read_text().splitlines()
+    journal.write_text("\n".join(lines[:2]) + "\n" + lines[2][:40])
+    again = run(*arguments)
+    assert again.returncode == 0
+    fresh = results(tmp_path / "out")
+    drop = {"seconds_per_image", "peak_memory_mb"}
+    assert [{k: v for k, v in e.items() if k not in drop} for e in fresh] == [
+        {k: v for k, v in e.items() if k not in drop} for e in entries
+    ]
+    assert journal.read_text().splitlines()[:2] == lines[:2], "finished pictures were scored again"
+
+
+def hand_scores(folder: Path, name: str) -> tuple[float, float]:
+    """SAD and MSE of 128 against the truth in the unknown rows, in plain numpy."""
+    import cv2
+
+    alpha = cv2.imread(str(folder / "alpha" / f"{name}.png"), cv2.IMREAD_GRAYSCALE)
+    error = (128 - alpha[5:-5].astype(np.float64)) / 255
+    return float(np.abs(error).sum() / 1000), float((error**2).mean())
+
+
+def test_hand_scores_agree_with_the_metrics(folder: Path) -> None:
+    alpha = torch.zeros(1, 1, 14, 31)
+    assert sad(alpha + 128 / 255, alpha) == pytest.approx(14 * 31 * 128 / 255 / 1000)
+    assert mse(alpha + 128 / 255, alpha) == pytest.approx((128 / 255) ** 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--model", "dimm"], "unknown name dimm"),
+        (["--model", "trimap", "--data", "comp1k"], "--data synthetic"),
+        (["--model", "trimap", "--data", "folder", "--data-root", "nowhere"], "not a folder"),
+        (["--model", "dim", "--weights", "nowhere.ckpt"], "nowhere.ckpt"),
+    ],
+)
+def test_mistakes_get_one_sentence(
+    run: Callable[..., Done], arguments: list[str], sentence: str
+) -> None:
+    done = run(*arguments)
+    assert done.returncode == 2
+    assert sentence in done.stdout
+
+
+def test_one_bad_file_stops_or_is_skipped(
+    tmp_path: Path, folder: Path, run: Callable[..., Done]
+) -> None:
+    bad = folder / "alpha" / "p1.png"
+    bad.write_bytes(bad.read_bytes()[:100])
+    arguments = ["--model", "trimap", "--data", "folder", "--data-root", str(folder), "--out", "o"]
+    stopped = run(*arguments)
+    assert stopped.returncode == 2 and "p1.png" in stopped.stdout
+    skipped = run(*arguments, "--on-bad-file", "skip")
+    assert skipped.returncode == 0
+    assert results(tmp_path / "o")[0]["n_images"] == 2
+
+
+def test_baselines_solve_an_easy_picture() -> None:
+    from mattingzoo.baselines import BASELINES
+
+    ramp = torch.linspace(0, 1, 32).expand(1, 1, 24, 32).contiguous()
+    alpha = ((ramp - 0.4) / 0.2).clamp(0, 1)
+    image = torch.cat([alpha, torch.zeros_like(alpha), 1 - alpha], dim=1)
+    trimap = torch.where((ramp > 0.3) & (ramp < 0.7), 0.5, alpha)
+    for name, make in BASELINES.items():
+        pred = make().matte({"image": image, "trimap": trimap, "name": [name]})
+        error = (pred - alpha).abs()[trimap == 0.5].mean()
+        assert pred.shape == alpha.shape
+        assert torch.equal(pred[trimap != 0.5], trimap[trimap != 0.5])
+        if name != "trimap":
+            assert error < 0.12, f"{name}: {error}"
+
+
+def test_baseline_without_known_foreground_keeps_its_trimap(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    from mattingzoo.baselines import ClosedForm
+
+    trimap = torch.full((1, 1, 8, 8), 0.5)
+    batch = {"image": torch.rand(1, 3, 8, 8), "trimap": trimap, "name": ["all_unknown"]}
+    assert torch.equal(ClosedForm().matte(batch), trimap)  # type: ignore[arg-type]
+    assert "all_unknown" in caplog.text

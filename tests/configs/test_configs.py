@@ -1,0 +1,67 @@
+"""Every YAML that comes with the package runs, or at least says all it needs to."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from lightning.pytorch import Trainer
+
+from mattingzoo.cli.names import configs, find_config
+from mattingzoo.cli.train import build, expand
+from mattingzoo.datamodule import MattingDataModule
+from mattingzoo.module import MattingModule
+
+ROOT = Path(__file__).parents[2] / "configs"
+EXPERIMENTS = [name for name in configs() if not name.startswith(("trainer/", "logger/"))]
+PRESETS = [name for name in configs() if name.startswith(("trainer/", "logger/"))]
+
+
+def test_names_are_the_files() -> None:
+    assert set(configs()) == {
+        p.relative_to(ROOT).with_suffix("").as_posix() for p in ROOT.rglob("*.yaml")
+    }
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiment_builds_model_data_and_trainer(name: str) -> None:
+    stage = ["--model.stage", "1"] if "stage" in name else []
+    cli = build(
+        ["--config", name, "--model.width", "2", *stage, "--trainer.logger", "false"], execute=False
+    )
+    assert isinstance(cli.model, MattingModule)
+    assert isinstance(cli.datamodule, MattingDataModule)
+    assert isinstance(cli.trainer, Trainer)
+    assert cli.trainer.max_steps > 0
+    assert cli.datamodule.recipe.name != ""
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_preset_touches_the_trainer_alone(name: str) -> None:
+    content: dict[str, Any] = yaml.safe_load(Path(find_config(name)).read_text())
+    assert set(content) == {"trainer"}
+
+
+def test_data_can_be_swapped_and_keeps_the_recipe() -> None:
+    arguments = ["--config", "dim/tiny", "--model.width", "2", "--trainer.logger", "false"]
+    cli = build([*arguments, "--data", "comp1k", "--data.root", "somewhere"], execute=False)
+    assert type(cli.datamodule).__name__ == "Composition1k"
+    assert cli.datamodule.root_argument == "somewhere"
+    assert cli.datamodule.recipe.name == "tiny"
+    assert cli.datamodule.batch_size == 8
+
+
+def test_wandb_is_offline_unless_asked() -> None:
+    content = yaml.safe_load(Path(find_config("logger/wandb")).read_text())
+    wandb = content["trainer"]["logger"][1]
+    assert wandb["class_path"].endswith("WandbLogger")
+    assert wandb["init_args"]["offline"] is True
+
+
+def test_unknown_names_are_answered_with_the_known_ones() -> None:
+    with pytest.raises(FileNotFoundError, match="dim/paper"):
+        expand(["--config", "dim/papre"])
+    with pytest.raises(ValueError, match="comp1k"):
+        expand(["--data=comp2k"])
+    with pytest.raises(ValueError, match="dim"):
+        expand(["--model", "dimm"])

@@ -1,0 +1,160 @@
+"""The command line, from `--help` to a killed and resumed training."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from mattingzoo.cli import main
+from mattingzoo.io import read_gray, read_rgba, write_png
+from mattingzoo.models import DIM
+from mattingzoo.weights import read_description, save_weights
+
+HPARAMS = {"width": 2, "convs": [1, 1, 1, 1, 1], "conv6": "conv1"}
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    model = DIM(**HPARAMS)  # type: ignore[arg-type]
+    return save_weights(model, tmp_path / "w.safetensors", {"model": "dim", "hparams": HPARAMS})
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> tuple[Path, Path]:
+    """A red disc on blue, and its trimap; names with blanks, an odd size."""
+    y, x = np.mgrid[:45, :61]
+    distance = np.hypot(y - 22, x - 30)
+    image = np.where(distance[..., None] < 15, [220, 30, 20], [20, 40, 200]).astype(np.uint8)
+    trimap = np.select([distance < 12, distance > 18], [255, 0], 128).astype(np.uint8)
+    paths = tmp_path / "my photo.png", tmp_path / "my trimap.png"
+    write_png(paths[0], image)
+    write_png(paths[1], trimap)
+    return paths
+
+
+def fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    shown = capsys.readouterr().out
+    for command in (
+        "fit",
+        "validate",
+        "test",
+        "predict",
+        "matte",
+        "data",
+        "import-weights",
+        "list",
+    ):
+        assert command in shown
+
+
+def test_list_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) is None  # type: ignore[func-returns-value]
+    shown = capsys.readouterr().out
+    for name in ("dim", "closed-form", "comp1k", "synthetic", "dim/paper", "trainer/ddp"):
+        assert name in shown
+
+
+def test_matte_and_cutout(
+    tmp_path: Path, photo: tuple[Path, Path], weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, trimap = photo
+    out, cutout = tmp_path / "a" / "alpha.png", tmp_path / "cut.png"
+    arguments = [str(image), "--trimap", str(trimap), "--weights", str(weights), "--device", "cpu"]
+    main(["matte", *arguments, "-o", str(out), "--cutout", str(cutout)])
+    alpha, known = read_gray(out), read_gray(trimap)
+    assert (alpha[known == 255] == 255).all() and (alpha[known == 0] == 0).all()
+    colour, opacity = read_rgba(cutout)
+    assert (opacity == alpha).all()
+    # Estimated colours: the red of the disc, not the blue it lies on.
+    assert np.abs(colour[22, 30].astype(int) - [220, 30, 20]).max() < 12
+
+
+def test_matte_goes_beside_the_picture(photo: tuple[Path, Path], weights: Path) -> None:
+    image, trimap = photo
+    main(["matte", str(image), "--trimap", str(trimap), "--weights", str(weights)])
+    assert image.with_name("my photo_alpha.png").exists()
+
+
+def test_matte_of_a_folder_goes_on_after_a_bad_file(
+    tmp_path: Path, photo: tuple[Path, Path], weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, trimaps = tmp_path / "in", tmp_path / "tri"
+    for name in ("a", "b", "c"):
+        write_png(make(folder) / f"{name}.png", cv2.imread(str(photo[0]))[..., ::-1])
+        write_png(make(trimaps) / f"{name}.png", read_gray(photo[1]))
+    (folder / "b.png").write_bytes(b"not a picture")
+    arguments = [str(folder), "--trimap", str(trimaps), "--weights", str(weights)]
+    error = fails(["matte", *arguments, "-o", str(tmp_path / "out")], capsys)
+    assert "1 of 3 pictures failed" in error and "b.png" in error
+    assert {p.name for p in (tmp_path / "out").iterdir()} == {"a_alpha.png", "c_alpha.png"}
+
+
+def make(folder: Path) -> Path:
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+def test_matte_mistakes(
+    tmp_path: Path, photo: tuple[Path, Path], weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, trimap = (str(p) for p in photo)
+    own = ["--weights", str(weights)]
+    assert "DIM needs trimap besides the image" in fails(["matte", image, *own], capsys)
+    small = tmp_path / "small.png"
+    write_png(small, np.full((10, 20), 128, np.uint8))
+    error = fails(["matte", image, "--trimap", str(small), *own], capsys)
+    assert "20 x 10 pixels, the image 61 x 45" in error
+    arguments = ["matte", image, "--trimap", trimap, *own, "-o", str(tmp_path / "x.jpg")]
+    assert "written as .png" in fails(arguments, capsys)
+    assert "there is no model 'dimm'" in fails(["matte", image, "--model", "dimm"], capsys)
+
+
+def test_weights_of_an_unnamed_file_are_refused(
+    tmp_path: Path, photo: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "x.pth"
+    torch.save(torch.nn.Linear(1, 1).state_dict(), path)
+    error = fails(["matte", str(photo[0]), "--weights", str(path)], capsys)
+    assert "import-weights" in error
+
+
+def test_import_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from mattingzoo.models.dim.convert import SOURCES, layer_names
+
+    hparams = {"width": 2, "conv6": "conv1"}
+    ours = DIM(**hparams).network.state_dict()  # type: ignore[arg-type]
+    theirs = layer_names(SOURCES["open-mmlab/mmagic"])
+    renamed = {
+        f"{theirs[key.rpartition('.')[0]]}.{key.rpartition('.')[2]}": value
+        for key, value in ours.items()
+    }
+    torch.save({"state_dict": renamed, "meta": {"epoch": 1}}, tmp_path / "mma.pth")
+    out = tmp_path / "dim.safetensors"
+    arguments = ["--model", "dim", "--checkpoint", str(tmp_path / "mma.pth"), "-o", str(out)]
+    main(["import-weights", *arguments])
+    assert read_description(out)["variant"] == "imported"
+    from mattingzoo.cli.load import load_model
+
+    loaded = load_model("dim", str(out)).module.state_dict()
+    assert all(torch.equal(loaded[f"network.{key}"], value) for key, value in ours.items())
+    renamed["extra.weight"] = torch.zeros(1)
+    torch.save({"state_dict": renamed}, tmp_path / "mma.pth")
+    assert "extra.weight is unknown" in fails(["import-weights", *arguments], capsys)
+
+
+def test_data_check_and_compose_say_what_they_cannot(capsys: pytest.CaptureFixture[str]) -> None:
+    error = fails(["data", "check", "synthetic", "--root", "x"], capsys)
+    assert "nothing to check in synthetic" in error
