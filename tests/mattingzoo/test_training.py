@@ -100,7 +100,7 @@ module = model()
 strategy = "ddp" if world > 1 else "auto"
 if sys.argv[3] == "fit":
     # With panels: only the first process writes them, and must not wait for the others.
-    arguments = {{"logger": CSVLogger(folder), "limit_val_batches": 1.0, "check_val_every_n_epoch": None}}
+    arguments = dict(logger=CSVLogger(folder), limit_val_batches=1.0, check_val_every_n_epoch=None)
     callbacks = [ModelCheckpoint(folder, "at-{{step}}", every_n_train_steps=1), Panels(2, 32)]
     t = trainer(folder, 3, devices=world, strategy=strategy, precision="bf16-mixed",
                 val_check_interval=2, callbacks=callbacks, **arguments)

@@ -94,7 +94,7 @@ def test_truncated_file_is_named(tmp_path: Path, name: str) -> None:
 
 
 def test_absent_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="w.pth"):
+    with pytest.raises(FileNotFoundError, match=r"w\.pth"):
         read_state(tmp_path / "w.pth")
 
 
