@@ -3,6 +3,8 @@
 import logging
 from abc import abstractmethod
 from collections.abc import Callable
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import Any, ClassVar
 
 import numpy as np
@@ -65,7 +67,11 @@ class PyMatting(Baseline):
             log.warning("%s: no known foreground or background, %s keeps its trimap", name, self)
             return trimap
         pixels = np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy(), np.float64)
-        alpha = self.solve(pixels, trimap.cpu().numpy().astype(np.float64))
+        # pymatting prints hints about its preconditioner, in the middle of progress bars.
+        with redirect_stdout(StringIO()) as hints:
+            alpha = self.solve(pixels, trimap.cpu().numpy().astype(np.float64))
+        if hints.getvalue():
+            log.debug("%s: %s", name, hints.getvalue().strip())
         return torch.from_numpy(np.clip(alpha, 0, 1))
 
     def __str__(self) -> str:

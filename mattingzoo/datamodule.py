@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, cast
 
+import cv2
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule
 from torch import Tensor
@@ -186,6 +187,7 @@ class MattingDataModule(LightningDataModule, ABC):
             collate_fn=collate_windows,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.num_workers > 0,
+            worker_init_fn=_one_thread,
         )
 
     def _describe(self) -> dict[str, Any]:
@@ -196,6 +198,11 @@ class MattingDataModule(LightningDataModule, ABC):
             "data_batch_size": self.batch_size,
             "data_seed": self.seed,
         }
+
+
+def _one_thread(worker: int) -> None:
+    """Workers are parallel already; OpenCV's own threads would fight for the same cores."""
+    cv2.setNumThreads(0)
 
 
 def wanted_keys(module: LightningModule, training: bool) -> tuple[str, ...]:

@@ -110,6 +110,8 @@ def _table(data: str, region: str, entries: Sequence[Entry]) -> Table:
         title=f"{data}, {where}, {foregrounds} foregrounds (lower is better)",
         caption="\n".join(notes) or None,
         box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
     )
     view.add_column("model", no_wrap=True)
     for name in ("SAD", "MSE ×10³", "Grad", "Conn", "images", "s/image", "MB"):

@@ -158,3 +158,36 @@ def test_import_weights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 def test_data_check_and_compose_say_what_they_cannot(capsys: pytest.CaptureFixture[str]) -> None:
     error = fails(["data", "check", "synthetic", "--root", "x"], capsys)
     assert "nothing to check in synthetic" in error
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+@pytest.mark.filterwarnings("ignore:You.re using the WeightAveraging callback")
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+def test_fit_validate_test_predict_export_and_use(
+    tmp_path: Path, photo: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    common = ["--config", "dim/tiny", "--data", "synthetic", "--data.size", "64"]
+    common += ["--model.width", "2", "--data.num_workers", "0", "--data.limit", "2"]
+    common += ["--data.batch_size", "2", "--data.length", "6", "--trainer.accelerator", "cpu"]
+    crops = ["--data.recipe.crop_size", "32", "--data.recipe.crop_sides", "[32]"]
+    steps = ["--trainer.max_steps", "2", "--trainer.val_check_interval", "2"]
+    steps += ["--trainer.log_every_n_steps", "1"]
+    main(["fit", *common, *crops, *steps, "--trainer.logger.version", "run"])
+    folder = tmp_path / "runs" / "lightning_logs" / "run"
+    assert (folder / "metrics.csv").exists() and (folder / "config.yaml").exists()
+    assert len(list((folder / "panels").glob("*.png"))) == 1
+    checkpoint = folder / "checkpoints" / "last.ckpt"
+    for command in ("validate", "test"):
+        main([command, *common, "--ckpt_path", str(checkpoint), "--trainer.logger", "false"])
+    main(["predict", *common, "--ckpt_path", str(checkpoint), "--mattes.out", "mattes"])
+    mattes = sorted((tmp_path / "mattes").iterdir())
+    assert len(mattes) == 2 and read_gray(mattes[0]).shape == (64, 64)
+    exported = tmp_path / "w.safetensors"
+    main(["export-weights", "--checkpoint", str(checkpoint), "-o", str(exported), "--half"])
+    description = read_description(exported)
+    assert description["model"] == "dim" and description["data"] == "Synthetic"
+    assert description["recipe"]["name"] == "tiny"
+    arguments = [str(photo[0]), "--trimap", str(photo[1]), "--weights", str(exported)]
+    main(["matte", *arguments, "-o", str(tmp_path / "alpha.png")])
+    assert (tmp_path / "alpha.png").exists()
