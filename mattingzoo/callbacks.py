@@ -1,9 +1,11 @@
 """What a run leaves behind besides numbers: panels to look at, mattes as files, its own name."""
 
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from lightning.pytorch.loggers import WandbLogger
@@ -24,6 +26,51 @@ class RecordModel(Callback):
         """Add ``mattingzoo_model`` to the checkpoint."""
         cls = type(pl_module)
         checkpoint["mattingzoo_model"] = f"{cls.__module__}.{cls.__qualname__}"
+
+
+class Speed(Callback):
+    """Log ``images_per_second`` of all processes and, on a GPU, ``peak_memory_mb`` of this one.
+
+    Time spent in validation does not count; waiting for data does.
+    """
+
+    def __init__(self) -> None:
+        self._images = 0
+        self._since = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock."""
+        self._restart()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start it again: validation is not training."""
+        self._restart()
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+    ) -> None:
+        """Count, and log as often as everything else."""
+        if batch is None:
+            return
+        self._images += len(batch["alpha"])
+        interval = cast(Any, trainer).log_every_n_steps  # set by Lightning, but not declared
+        if trainer.global_step == 0 or trainer.global_step % interval:
+            return
+        device = pl_module.device
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)  # once in a while: else only launches are timed
+            pl_module.log("peak_memory_mb", torch.cuda.max_memory_allocated(device) / 2**20)
+        speed = self._images * trainer.world_size / (time.perf_counter() - self._since)
+        pl_module.log("images_per_second", speed, prog_bar=True)
+        self._restart()
+
+    def _restart(self) -> None:
+        self._images, self._since = 0, time.perf_counter()
 
 
 class Panels(Callback):

@@ -8,7 +8,7 @@ from typing import Any, cast
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
-from mattingzoo.callbacks import MatteWriter, Panels, RecordModel
+from mattingzoo.callbacks import MatteWriter, Panels, RecordModel, Speed
 from mattingzoo.cli import names
 from mattingzoo.datamodule import MattingDataModule
 from mattingzoo.module import MattingModule
@@ -61,7 +61,7 @@ def build(arguments: list[str], execute: bool = True) -> ZooCLI:
         seed_everything_default=0,
         save_config_kwargs={"overwrite": True},
         trainer_defaults={
-            "callbacks": [LearningRateMonitor(), RecordModel()],
+            "callbacks": [LearningRateMonitor(), RecordModel(), Speed()],
             "logger": {
                 "class_path": "lightning.pytorch.loggers.CSVLogger",
                 "init_args": {"save_dir": "runs"},
