@@ -177,6 +177,10 @@ class MattingDataModule(LightningDataModule, ABC):
         dataset = MattingDataset(
             self.source(split), seed, recipe, self.on_bad_file, limit, leave_out
         )
+        if self.num_workers:
+            # Workers are parallel already, OpenCV's own threads would fight for the same cores;
+            # said before they are forked, for in a worker it may crash.
+            cv2.setNumThreads(0)
         rank = self.trainer.global_rank if self.trainer is not None else 0
         world = self.trainer.world_size if self.trainer is not None else 1
         return ResumableLoader(
@@ -187,7 +191,6 @@ class MattingDataModule(LightningDataModule, ABC):
             collate_fn=collate_windows,
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.num_workers > 0,
-            worker_init_fn=_one_thread,
         )
 
     def _describe(self) -> dict[str, Any]:
@@ -198,11 +201,6 @@ class MattingDataModule(LightningDataModule, ABC):
             "data_batch_size": self.batch_size,
             "data_seed": self.seed,
         }
-
-
-def _one_thread(worker: int) -> None:
-    """Workers are parallel already; OpenCV's own threads would fight for the same cores."""
-    cv2.setNumThreads(0)
 
 
 def wanted_keys(module: LightningModule, training: bool) -> tuple[str, ...]:

@@ -68,20 +68,33 @@ class MattingDataset(Dataset[Batch | None]):
         return [self.source.names[i] for i in self._all]
 
     def __getitem__(self, key: Key | int) -> Batch | None:
-        """Load one sample; None for a bad file that is to be skipped.
+        """Load one sample.
+
+        Where bad files are skipped, training gets the next good sample instead, so that every
+        process keeps its number of steps; evaluation gets None, so that nothing counts twice.
 
         A plain index belongs to epoch 0: Lightning's ``overfit_batches`` brings its own sampler.
+
+        Raises:
+            BadFileError: If a file is unreadable and not to be skipped, or all are.
         """
         epoch, position = key if isinstance(key, tuple) else (0, key)
-        index = self.indices[position]
-        rng = np.random.default_rng([self.seed, epoch, index])
-        try:
-            pictures = self.source.load(index, rng)
-        except BadFileError as error:
-            if self.on_bad_file == "raise":
-                raise
-            log.warning("skipped %s: %s", self.source.names[index], error)
+        candidates = 1 if self.recipe is None else len(self.indices)
+        for attempt in range(candidates):
+            index = self.indices[(position + attempt) % len(self.indices)]
+            try:
+                return self._load(epoch, index)
+            except BadFileError as error:
+                if self.on_bad_file == "raise":
+                    raise
+                log.warning("skipped %s: %s", self.source.names[index], error)
+        if self.recipe is None:
             return None
+        raise BadFileError(f"none of the {candidates} training samples can be read; see the log")
+
+    def _load(self, epoch: int, index: int) -> Batch:
+        rng = np.random.default_rng([self.seed, epoch, index])
+        pictures = self.source.load(index, rng)
         sample = self._whole(pictures) if self.recipe is None else self._window(pictures, rng)
         about = {
             "name": self.source.names[index],
@@ -135,6 +148,9 @@ class EpochSampler(DistributedSampler[Any]):
         world: Number of processes.
         seed: Seed of the shuffles.
         training: Shuffle and even out, or keep order and never repeat.
+
+    Raises:
+        ValueError: If a process would have nothing to evaluate: it would leave the others waiting.
     """
 
     def __init__(
@@ -144,7 +160,13 @@ class EpochSampler(DistributedSampler[Any]):
         self.training = training
         self.start = 0  # samples of this process to leave out, in the epoch being resumed
         if not training:
-            self.num_samples = len(range(rank, len(cast(Any, dataset)), world))
+            count = len(cast(Any, dataset))
+            if count < world and world > 1:
+                raise ValueError(
+                    f"{count} pictures cannot be evaluated on {world} processes; use at most "
+                    f"{max(count, 1)}"
+                )
+            self.num_samples = len(range(rank, count, world))
 
     def __iter__(self) -> Iterator[Key]:
         if self.training:

@@ -194,8 +194,25 @@ def test_bad_file_in_a_worker_keeps_its_message() -> None:
 def test_bad_file_is_skipped_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         batches = epoch_of(make_loader(training(Drawn(bad=(4,)), on_bad_file="skip")), 0)
-    assert sorted(names_of(batches)) == [f"s{i}" for i in range(10) if i != 4]
+    # The next good one takes its place: every process of a run keeps its number of steps.
+    assert sorted(names_of(batches)) == sorted(f"s{i if i != 4 else 5}" for i in range(10))
     assert "skipped s4: 4.png is truncated" in caplog.text
+
+
+def test_skipped_evaluation_sample_counts_nowhere() -> None:
+    dataset = MattingDataset(Drawn(3, bad=(1,)), 1, None, on_bad_file="skip")
+    assert [dataset[0, i] is None for i in range(3)] == [False, True, False]
+
+
+def test_training_without_any_good_file_ends() -> None:
+    dataset = training(Drawn(3, bad=(0, 1, 2)), on_bad_file="skip")
+    with pytest.raises(BadFileError, match="none of the 3 training samples"):
+        dataset[0, 0]
+
+
+def test_evaluation_on_more_processes_than_pictures_is_refused() -> None:
+    with pytest.raises(ValueError, match="2 pictures cannot be evaluated on 3 processes"):
+        shares(2, 3, training=False)
 
 
 def test_batch_of_bad_files_alone_is_none() -> None:
@@ -259,7 +276,7 @@ def test_training_is_shared_evenly(count: int, world: int) -> None:
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
-@pytest.mark.parametrize("count", [0, 1, 2, 12, 13])
+@pytest.mark.parametrize("count", [3, 4, 12, 13])
 def test_evaluation_neither_repeats_nor_misses(count: int, world: int) -> None:
     parts = shares(count, world, training=False, epoch=4)
     assert sorted(index for part in parts for index in part) == list(range(count))
