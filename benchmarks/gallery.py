@@ -56,7 +56,7 @@ def main() -> None:
     )
     parser.add_argument("--model", default="dim")
     parser.add_argument("--weights", help="default: those that ship with the model")
-    parser.add_argument("--pictures", default="0,1,2,5", help="numbers of test pictures")
+    parser.add_argument("--pictures", default="1,5,7,16,24", help="numbers of test pictures")
     parser.add_argument("--out", type=Path, default=Path("docs"))
     arguments = parser.parse_args()
     module = load_model(arguments.model, arguments.weights).module
