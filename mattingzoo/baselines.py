@@ -49,6 +49,8 @@ class TrimapBaseline(Baseline):
 class PyMatting(Baseline):
     """A method of the pymatting library, on the CPU in double precision."""
 
+    told = False  # of pictures it cannot solve: once is enough
+
     def solve(self, image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[Any]:
         """Matte [H, W] of image [H, W, 3] and trimap [H, W], float64 in [0, 1]."""
         raise NotImplementedError
@@ -64,7 +66,14 @@ class PyMatting(Baseline):
 
     def _solve_one(self, image: Tensor, trimap: Tensor, name: str) -> Tensor:
         if not (trimap == 0).any() or not (trimap == 1).any():
-            log.warning("%s: no known foreground or background, %s keeps its trimap", name, self)
+            if not self.told:
+                log.warning(
+                    "%s keeps the trimap of pictures without known foreground or background, the "
+                    "first of them is %s",
+                    self,
+                    name,
+                )
+            self.told = True
             return trimap
         pixels = np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy(), np.float64)
         # pymatting prints hints about its preconditioner, in the middle of progress bars.
