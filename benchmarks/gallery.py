@@ -67,7 +67,9 @@ def main() -> None:
         for i, batch in enumerate(data.test_dataloader()):
             if i in chosen and batch is not None:
                 rows.append(row(module, data.prepare(batch, module.inputs), i))
-    arguments.out.mkdir(exist_ok=True)
+    if not rows:
+        raise SystemExit(f"there is no test picture {arguments.pictures}; they count from 0 to 49")
+    arguments.out.mkdir(parents=True, exist_ok=True)
     write_png(arguments.out / "gallery.png", np.concatenate([header(rows[0].shape[1]), *rows]))
     write_png(arguments.out / "synthetic.png", contact_sheet(1_000_002, range(12), 160))
 

@@ -8,7 +8,8 @@ go to OUT/results.json, OUT/per_image.csv and, as pictures, to OUT/panels.
 """
 
 import argparse
-import sys
+import inspect
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mattingzoo.cli import names
+from mattingzoo.cli.errors import guarded, make_fabric
 from mattingzoo.cli.load import Loaded, known_models, load_model
 from mattingzoo.cli.main import show_warnings
 from mattingzoo.datamodule import MattingDataModule
@@ -27,6 +29,7 @@ from mattingzoo.module import REGIONS
 from mattingzoo.results import Entry, image_rows, summarise, tables, write_results
 
 console = Console()
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--region", choices=[*REGIONS, "both"], default="both")
     p.add_argument("--limit", type=int, default=0, help="pictures per data set, evenly spread")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
-    p.add_argument("--precision", default="32-true", help="32-true, bf16-mixed, 16-mixed")
+    p.add_argument("--precision", default="32-true", choices=PRECISIONS)
     p.add_argument("--out", type=Path, default=Path("results"), help="folder for result files")
     p.add_argument("--save-mattes", action="store_true", help="write every predicted matte")
     p.add_argument("--panels", action="store_true", help="write a panel for every picture")
@@ -56,39 +59,37 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Run what the command line asks for; errors of use end with one sentence."""
     show_warnings()
-    arguments = parser().parse_args()
-    try:
-        entries = run(arguments)
-    except (ValueError, FileNotFoundError, KeyError) as error:
-        console.print(f"[red]error:[/red] {error.args[0] if error.args else error}", soft_wrap=True)
-        sys.exit(2)
-    for table in tables(entries):
-        console.print(table)
-    console.print(f"results in {arguments.out / 'results.json'}")
+    guarded(partial(run, parser().parse_args()))
 
 
-def run(arguments: argparse.Namespace) -> list[Entry]:
+def run(arguments: argparse.Namespace) -> None:
     """Score every model on every data set; results are written after each pair."""
     models = _names(arguments.model, known_models())
-    datasets = _names(arguments.data, sorted(names.datamodules()))
-    roots, weights = _assign(arguments.data_root, datasets), _assign(arguments.weights, models)
+    roots = _assign(arguments.data_root, "--data-root")
+    weights = _assign(arguments.weights, "--weights")
+    datasets = _datasets(arguments.data, roots)
     check_login(arguments.wandb)
     torch.manual_seed(arguments.seed)
-    fabric = Fabric(accelerator=arguments.device, devices=1, precision=arguments.precision)
-    loaded = [load_model(m, weights.get(m), arguments.random_weights) for m in models]
+    fabric = make_fabric(arguments.device, arguments.precision)
+    loaded = [_load(m, weights, arguments) for m in models]
+    sources = {name: _data(name, roots.get(name, roots.get("")), arguments) for name in datasets}
+    for data in sources.values():
+        data.source("test")  # what is missing is missed now, not after hours
     regions = REGIONS if arguments.region == "both" else (arguments.region,)
     entries: list[Entry] = []
     images: list[Entry] = []
-    for dataset in datasets:
-        data = _data(dataset, roots.get(dataset), arguments)
+    for dataset, data in sources.items():
         for model in loaded:
             results = score(model, dataset, data, fabric, arguments)
             about = _about(model, dataset, fabric, arguments)
-            entries += summarise(results, regions, about, _protocol(data, model))
-            images += image_rows(results, model.model, dataset, regions)
+            skipped = len(data.evaluation_loader("test")) - len(results)
+            entries += summarise(results, regions, about, _protocol(data, model), skipped)
+            images += image_rows(results, regions, about)
             write_results(arguments.out, entries, images)
     log_to_wandb(entries, arguments.wandb, arguments.out)
-    return entries
+    for table in tables(entries):
+        console.print(table)
+    console.print(f"results in {arguments.out / 'results.json'}")
 
 
 def score(
@@ -101,8 +102,10 @@ def score(
     }
     out: Path = arguments.out
     journal = Journal(out / "journal", identity)
-    panels = out / "panels" / dataset / model.model if arguments.panels else None
-    mattes = out / "mattes" / dataset / model.model if arguments.save_mattes else None
+    # Other weights have another digest: pictures never stay behind from an earlier run.
+    own = f"{model.model}-{journal.digest[:6]}"
+    panels = out / "panels" / dataset / own if arguments.panels else None
+    mattes = out / "mattes" / dataset / own if arguments.save_mattes else None
     model.module.to(fabric.device).eval()
     total = len(data.evaluation_loader("test"))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -169,13 +172,41 @@ def _names(text: str, known: list[str]) -> list[str]:
     return chosen
 
 
-def _assign(text: str | None, chosen: list[str]) -> dict[str, str]:
-    """``FILE`` for the only model that can take it, or ``NAME=FILE,NAME=FILE``."""
+def _datasets(text: str, roots: dict[str, str]) -> list[str]:
+    """Data sets to score on; ``all`` means those that have a root, and the built-in one."""
+    known = {
+        name: cls
+        for name, cls in sorted(names.datamodules().items())
+        if "root" in inspect.signature(cls).parameters  # a mixture has parts instead
+    }
+    if text != "all":
+        return _names(text, list(known))
+    chosen = [name for name in known if name == "synthetic" or name in roots]
+    left_out = [name for name in known if name not in chosen]
+    if left_out:
+        console.print(f"left out, for they have no --data-root NAME=DIR: {', '.join(left_out)}")
+    return chosen
+
+
+def _load(name: str, weights: dict[str, str], arguments: argparse.Namespace) -> Loaded:
+    own = weights.get(name, weights.get(""))
+    return load_model(name, own, arguments.random_weights)
+
+
+def _assign(text: str | None, option: str) -> dict[str, str]:
+    """``NAME=PATH,NAME=PATH``, or one path for all, filed under the empty name."""
     if text is None:
         return {}
-    if "=" in text and text.partition("=")[0] in chosen:
-        return dict(pair.split("=", 1) for pair in text.split(","))
-    return dict.fromkeys(chosen, text)
+    known = {*known_models(), *names.datamodules()}
+    if text.partition("=")[0] not in known:
+        return {"": text}
+    pairs = [pair.partition("=") for pair in text.split(",")]
+    wrong = [
+        f"{name}{equals}{path}" for name, equals, path in pairs if name not in known or not path
+    ]
+    if wrong:
+        raise ValueError(f"{option} takes PATH or NAME=PATH,NAME=PATH; cannot read {wrong[0]!r}")
+    return {name: path for name, _, path in pairs}
 
 
 if __name__ == "__main__":

@@ -78,7 +78,10 @@ class PyMatting(Baseline):
         pixels = np.ascontiguousarray(image.permute(1, 2, 0).cpu().numpy(), np.float64)
         # pymatting prints hints about its preconditioner, in the middle of progress bars.
         with redirect_stdout(StringIO()) as hints:
-            alpha = self.solve(pixels, trimap.cpu().numpy().astype(np.float64))
+            try:
+                alpha = self.solve(pixels, trimap.cpu().numpy().astype(np.float64))
+            except ValueError as error:
+                raise ValueError(f"{self} did not solve {name}: {error}") from error
         if hints.getvalue():
             log.debug("%s: %s", name, hints.getvalue().strip())
         return torch.from_numpy(np.clip(alpha, 0, 1))

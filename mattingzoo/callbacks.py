@@ -59,7 +59,7 @@ class Speed(Callback):
             return
         self._images += len(batch["alpha"])
         interval = cast(Any, trainer).log_every_n_steps  # set by Lightning, but not declared
-        if trainer.global_step == 0 or trainer.global_step % interval:
+        if not interval or trainer.global_step == 0 or trainer.global_step % interval:
             return
         device = pl_module.device
         if device.type == "cuda":

@@ -19,7 +19,9 @@ from mattingzoo.io import write_png
 from mattingzoo.memory import PeakMemory
 from mattingzoo.metrics import scores
 from mattingzoo.module import REGIONS, MattingModule
-from mattingzoo.pictures import panel, to_bytes
+from mattingzoo.pictures import Picture, panel, to_bytes
+
+PANEL_HEIGHT = 320
 
 
 @dataclass
@@ -55,9 +57,9 @@ class Journal:
 
     def __init__(self, folder: Path, identity: dict[str, Any]) -> None:
         text = json.dumps({**identity, "version": __version__}, sort_keys=True, default=str)
-        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        self.digest = hashlib.sha256(text.encode()).hexdigest()[:16]
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = folder / f"{identity['model']}-{identity['data']}-{digest}.jsonl"
+        self.path = folder / f"{identity['model']}-{identity['data']}-{self.digest}.jsonl"
 
     def read(self) -> dict[str, ImageResult]:
         """Finished pictures by name; a torn last line is dropped."""
@@ -112,6 +114,7 @@ def evaluate(
     done = {n: r for n, r in done.items() if all((f / f"{n}.png").exists() for f in folders)}
     loader = data.evaluation_loader("test", done)
     fresh = iter(loader)
+    warm = False
     for name in loader.dataset.names():  # type: ignore[attr-defined]
         if name in done:
             yield done[name]
@@ -121,12 +124,15 @@ def evaluate(
             continue
         batch = data.transfer_batch_to_device(batch, fabric.device, 0)
         batch = data.prepare(batch, needed)
+        if not warm:  # the first pass allocates and compiles: it is not timed
+            with fabric.autocast():
+                module.matte(batch)
+            warm = True
         result, pred = _score(module, batch, fabric, foregrounds[name])
-        for folder, picture in ((pictures, panel), (mattes, None)):
-            if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
-                shown = picture(batch, pred, 320) if picture else to_bytes(pred[0])
-                write_png(folder / f"{name}.png", shown)
+        if pictures is not None:
+            _write(pictures, name, panel(batch, pred, PANEL_HEIGHT))
+        if mattes is not None:
+            _write(mattes, name, to_bytes(pred[0]))
         journal.add(result)
         yield result
 
@@ -152,6 +158,11 @@ def _score(
         content=_content(batch),
         flags=flags,
     ), pred
+
+
+def _write(folder: Path, name: str, picture: Picture) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_png(folder / f"{name}.png", picture)
 
 
 def _degenerate(pred: Tensor, trimap: Tensor) -> list[str]:

@@ -23,11 +23,19 @@ KEYS = (
 )
 
 
+#: What makes two rows of ``results.json``, or of ``per_image.csv``, the same measurement.
+IDENTITY = ("model", "weights_sha256", "data", "data_hash", "region", "device", "precision")
+IMAGE_IDENTITY = ("model", "weights_sha256", "data", "region", "name", "device", "precision")
+
 Entry = dict[str, Any]
 
 
 def summarise(
-    results: Sequence[ImageResult], regions: Sequence[str], about: Entry, protocol: str
+    results: Sequence[ImageResult],
+    regions: Sequence[str],
+    about: Entry,
+    protocol: str,
+    skipped: int = 0,
 ) -> list[Entry]:
     """One entry per region: means over pictures, with all that makes them comparable.
 
@@ -36,6 +44,7 @@ def summarise(
         regions: ``unknown`` and/or ``whole``.
         about: The entries of :data:`KEYS` that do not follow from ``results``.
         protocol: How trimaps and predictions were treated.
+        skipped: Pictures that should have been scored and could not be read.
 
     Returns:
         Objects with :data:`KEYS`, and ``flags``: how many predictions were degenerate and how.
@@ -56,13 +65,18 @@ def summarise(
             "peak_memory_mb": max(r.peak_memory_mb for r in results),
             "version": __version__,
         }
-        entries.append({key: entry[key] for key in KEYS} | {"flags": _flags(results)})
+        entries.append({key: entry[key] for key in KEYS} | {"flags": _flags(results, skipped)})
     return entries
 
 
 def write_results(folder: Path, entries: list[Entry], images: list[Entry]) -> None:
-    """Write ``results.json`` and ``per_image.csv``, each whole or not at all."""
+    """Write ``results.json`` and ``per_image.csv``, each whole or not at all.
+
+    What other runs left there stays, unless it is of the same model, weights, data and region.
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    entries = _merged(_read_entries(folder / "results.json"), entries, IDENTITY)
+    images = _merged(_read_rows(folder / "per_image.csv"), images, IMAGE_IDENTITY)
     write_text_atomic(folder / "results.json", json.dumps(entries, indent=2) + "\n")
     if images:
         text = io.StringIO()
@@ -72,14 +86,33 @@ def write_results(folder: Path, entries: list[Entry], images: list[Entry]) -> No
         write_text_atomic(folder / "per_image.csv", text.getvalue())
 
 
-def image_rows(
-    results: Sequence[ImageResult], model: str, data: str, regions: Sequence[str]
-) -> list[Entry]:
-    """Rows of ``per_image.csv``."""
+def _merged(old: list[Entry], new: list[Entry], identity: tuple[str, ...]) -> list[Entry]:
+    """Old rows that the new ones do not replace, then the new ones."""
+
+    def of(row: Entry) -> tuple[str, ...]:
+        return tuple(str(row.get(key) or "") for key in identity)  # CSV knows no None
+
+    replaced = {of(row) for row in new}
+    return [row for row in old if of(row) not in replaced] + new
+
+
+def _read_entries(path: Path) -> list[Entry]:
+    entries: list[Entry] = json.loads(path.read_text()) if path.exists() else []
+    return entries
+
+
+def _read_rows(path: Path) -> list[Entry]:
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def image_rows(results: Sequence[ImageResult], regions: Sequence[str], about: Entry) -> list[Entry]:
+    """Rows of ``per_image.csv``; ``about`` as in :func:`summarise`."""
     return [
         {
-            "model": model,
-            "data": data,
+            **{key: about[key] for key in ("model", "data")},
             "region": region,
             "name": result.name,
             "foreground": result.foreground,
@@ -87,6 +120,7 @@ def image_rows(
             "seconds": result.seconds,
             "peak_memory_mb": result.peak_memory_mb,
             "flags": " ".join(result.flags),
+            **{key: about[key] for key in ("weights_sha256", "device", "precision")},
         }
         for result in results
         for region in regions
@@ -105,7 +139,7 @@ def _table(data: str, region: str, entries: Sequence[Entry]) -> Table:
     """One table: MSE ×10³, the best of each column in bold."""
     where = {"unknown": "unknown region", "whole": "whole image"}[region]
     foregrounds = max(e["n_foregrounds"] for e in entries)
-    notes = [f"{_title(e)}: prediction {e['flags']}" for e in entries if e["flags"]]
+    notes = [f"{_title(e)}: {e['flags']}" for e in entries if e["flags"]]
     view = Table(
         title=f"{data}, {where}, {foregrounds} foregrounds (lower is better)",
         caption="\n".join(notes) or None,
@@ -142,9 +176,10 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(defined) / len(defined) if defined else None
 
 
-def _flags(results: Sequence[ImageResult]) -> str:
-    counts: dict[str, int] = {}
+def _flags(results: Sequence[ImageResult], skipped: int) -> str:
+    counts = {"skipped": skipped} if skipped else {}
     for result in results:
         for flag in result.flags:
             counts[flag] = counts.get(flag, 0) + 1
-    return ", ".join(f"{flag} on {count} images" for flag, count in counts.items())
+    words = {"constant": "prediction constant", "nan": "prediction not a number"}
+    return ", ".join(f"{words.get(flag, flag)} on {count} images" for flag, count in counts.items())

@@ -81,9 +81,7 @@ def _check_model(description: dict[str, Any], name: str, path: Path) -> None:
     found = description.get("model")
     class_path = description.get("class_path")
     if found is None and class_path is not None:
-        found = next((n for n in names.models() if f".{n}." in f"{class_path}."), class_path)
-        short = {cls.__qualname__: n for n, cls in names.models().items()}
-        found = short.get(str(class_path).rsplit(".", 1)[-1], found)
+        found = names.model_of(class_path) or class_path
     if found is not None and found != name:
         raise ValueError(f"{path} holds weights of {found!r}, not of {name!r}")
     if found is None and "hparams" not in description:

@@ -29,20 +29,20 @@ examples:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; errors of use end with one sentence and exit code 2."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    parser = build_parser()
-    show_warnings()
     run: Callable[[], None]
     if given and given[0] in LIGHTNING:
-        run = partial(_train, given)
+        # Before rich is: types it resolves first would turn Trainer's `int | float` limits round,
+        # and `limit_test_batches=1` would then mean all instead of one.
+        from mattingzoo.cli import train
+
+        run = partial(train.run, given)
     else:
-        namespace = parser.parse_args(given)
+        namespace = build_parser().parse_args(given)
         run = partial(namespace.run, namespace)
-    try:
-        run()
-    except (ValueError, FileNotFoundError, KeyError) as error:
-        # KeyError prints its argument quoted; the sentence itself is wanted.
-        print(f"error: {error.args[0] if error.args else error}", file=sys.stderr)
-        sys.exit(2)
+    show_warnings()
+    from mattingzoo.cli.errors import guarded
+
+    guarded(run)
 
 
 def show_warnings() -> None:
@@ -73,9 +73,3 @@ def build_parser() -> argparse.ArgumentParser:
     for command in (matte, data, weights, listing):
         command.register(commands)
     return parser
-
-
-def _train(arguments: list[str]) -> None:
-    from mattingzoo.cli.train import run
-
-    run(arguments)

@@ -1,11 +1,10 @@
 """`mattingzoo matte`: mattes of one's own pictures."""
 
 import argparse
-import logging
 from pathlib import Path
 from typing import Any
 
-log = logging.getLogger(__name__)
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
 def register(commands: Any) -> None:
@@ -22,33 +21,53 @@ def register(commands: Any) -> None:
     p.add_argument("-o", "--out", type=Path, help="matte to write, or a folder for several")
     p.add_argument("--cutout", type=Path, help="RGBA cut-out to write, or a folder for several")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
-    p.add_argument("--precision", default="32-true", help="32-true, bf16-mixed, 16-mixed")
+    p.add_argument("--precision", default="32-true", choices=PRECISIONS)
     p.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
     """Matte every picture; one bad file is reported at the end and does not stop the others."""
-    from lightning.fabric import Fabric
-
+    from mattingzoo.cli.errors import make_fabric
     from mattingzoo.cli.load import load_model
     from mattingzoo.io import list_images
 
     images: list[Path] = arguments.images
     several = len(images) > 1 or images[0].is_dir()
     if images[0].is_dir():
-        images = list_images(images[0])
-    fabric = Fabric(accelerator=arguments.device, devices=1, precision=arguments.precision)
+        images = _own_pictures(list_images(images[0]), images[0])
+    _check_targets(images, arguments, several)
+    fabric = make_fabric(arguments.device, arguments.precision)
     module = load_model(arguments.model, arguments.weights).module.to(fabric.device)
     failures = []
     for image in _progress(images):
         try:
             _matte_one(image, module, fabric, arguments, several)
-        except (ValueError, FileNotFoundError) as error:
+        except (ValueError, OSError) as error:
             failures.append(str(error))
     if failures:
         raise ValueError(
             f"{len(failures)} of {len(images)} pictures failed:\n" + "\n".join(failures)
         )
+
+
+def _own_pictures(found: list[Path], folder: Path) -> list[Path]:
+    """The pictures of a folder without the mattes and cut-outs of an earlier run."""
+    kept = [path for path in found if not path.stem.endswith(("_alpha", "_cutout"))]
+    if not kept:
+        raise ValueError(f"{folder} holds no pictures to matte")
+    return kept
+
+
+def _check_targets(images: list[Path], arguments: argparse.Namespace, several: bool) -> None:
+    """Refuse results that would overwrite each other."""
+    stems = [path.stem for path in images]
+    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
+    if twice:
+        raise ValueError(f"several pictures are named {', '.join(twice)}; rename them")
+    for option in ("out", "cutout"):
+        target: Path | None = getattr(arguments, option)
+        if several and target is not None and target.suffix.lower() == ".png":
+            raise ValueError(f"--{option} must be a folder for several pictures, got {target}")
 
 
 def _matte_one(

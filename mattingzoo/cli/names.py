@@ -59,6 +59,12 @@ def configs() -> list[str]:
     return sorted(p.relative_to(root).with_suffix("").as_posix() for p in root.rglob("*.yaml"))
 
 
+def model_of(class_path: str) -> str | None:
+    """The command-line name of a model's class path, whichever module it names; None if unknown."""
+    last = class_path.rsplit(".", 1)[-1]
+    return next((name for name, cls in models().items() if cls.__qualname__ == last), None)
+
+
 def find_config(name: str) -> str:
     """Path of a configuration: a file of one's own, or one that comes with the package.
 

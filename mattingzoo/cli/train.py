@@ -1,5 +1,6 @@
 """`mattingzoo fit|validate|test|predict`: LightningCLI with short names."""
 
+import zipfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -47,7 +48,23 @@ class ZooCLI(LightningCLI):
 
 def run(arguments: list[str]) -> None:
     """Run one LightningCLI command; ``arguments`` begins with its name."""
+    if arguments[0] == "predict" and not any("return_predictions" in a for a in arguments):
+        arguments = [*arguments, "--return_predictions=false"]  # MatteWriter has them on disk
+    check_checkpoint(arguments)
     build(arguments)
+
+
+def check_checkpoint(arguments: list[str]) -> None:
+    """Refuse a checkpoint that cannot be read, before anything else is done.
+
+    Raises:
+        ValueError: If the file after ``--ckpt_path`` is there but no whole torch file.
+    """
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        option, equals, value = argument.partition("=")
+        path = Path(value if equals else following)
+        if option == "--ckpt_path" and path.is_file() and not zipfile.is_zipfile(path):
+            raise ValueError(f"{path} is truncated or no checkpoint; take another one")
 
 
 def build(arguments: list[str], execute: bool = True) -> ZooCLI:

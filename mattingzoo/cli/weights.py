@@ -70,11 +70,9 @@ def export(arguments: argparse.Namespace) -> None:
     from mattingzoo.weights import read_description, save_weights
 
     description = read_description(arguments.checkpoint)
-    name = next(
-        (n for n, c in names.models().items() if c.__name__ in str(description["class_path"])), None
-    )
+    name = names.model_of(str(description.get("class_path")))
     if name is None:
-        raise ValueError(f"{arguments.checkpoint} does not say which model it is of")
+        raise ValueError(f"{arguments.checkpoint} is no Lightning checkpoint of a model of the zoo")
     module = load_model(name, str(arguments.checkpoint)).module
     kept = {
         "model": name,

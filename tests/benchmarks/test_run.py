@@ -41,7 +41,8 @@ def run(
             code = 0
         except SystemExit as stop:
             code = int(stop.code or 0)
-        return Done(code, " ".join(capsys.readouterr().out.split()))
+        shown = capsys.readouterr()
+        return Done(code, " ".join((shown.out + shown.err).split()))
 
     return call
 
@@ -105,8 +106,8 @@ def test_table_results_and_resume(
     # An empty unknown region has no MSE: it is left out of the mean, not counted as zero.
     both = [hand_scores(folder, name)[1] for name in ("p0", "p1")]
     assert entries[0]["MSE"] == pytest.approx(sum(both) / 2, rel=1e-12)
-    assert (tmp_path / "out" / "mattes" / "folder" / "dim" / "p2.png").exists()
-    assert (tmp_path / "out" / "panels" / "folder" / "dim" / "p1.png").exists()
+    assert len(list((tmp_path / "out" / "mattes" / "folder").glob("dim-*/p?.png"))) == 3
+    assert len(list((tmp_path / "out" / "panels" / "folder").glob("trimap-*/p?.png"))) == 3
 
     # Again, from the journal alone, even after a torn line.
     journal = next((tmp_path / "out" / "journal").glob("dim-*.jsonl"))
@@ -144,6 +145,9 @@ def test_hand_scores_agree_with_the_metrics(folder: Path) -> None:
         (["--model", "trimap", "--data", "comp1k"], "--data synthetic"),
         (["--model", "trimap", "--data", "folder", "--data-root", "nowhere"], "not a folder"),
         (["--model", "dim", "--weights", "nowhere.ckpt"], "nowhere.ckpt"),
+        (["--model", "dim", "--weights", "dim=a.ckpt,trimap"], "cannot read 'trimap'"),
+        (["--model", "trimap", "--device", "cuda"], "--device cuda cannot be used"),
+        (["--model", "trimap", "--out", "/proc/nowhere"], "/proc/nowhere"),
     ],
 )
 def test_mistakes_get_one_sentence(
@@ -164,7 +168,29 @@ def test_one_bad_file_stops_or_is_skipped(
     assert stopped.returncode == 2 and "p1.png" in stopped.stdout
     skipped = run(*arguments, "--on-bad-file", "skip")
     assert skipped.returncode == 0
-    assert results(tmp_path / "o")[0]["n_images"] == 2
+    entry = results(tmp_path / "o")[0]
+    assert entry["n_images"] == 2 and "skipped on 1 images" in entry["flags"]
+
+
+def test_another_run_keeps_what_is_there(
+    tmp_path: Path, folder: Path, run: Callable[..., Done]
+) -> None:
+    arguments = ["--data", "folder", "--data-root", str(folder), "--out", "o", "--region", "whole"]
+    assert run("--model", "trimap,closed-form", *arguments).returncode == 0
+    assert run("--model", "trimap", *arguments).returncode == 0
+    assert sorted(e["model"] for e in results(tmp_path / "o")) == ["closed-form", "trimap"]
+    with (tmp_path / "o" / "per_image.csv").open() as file:
+        assert len(list(csv.DictReader(file))) == 6
+
+
+def test_all_data_takes_those_with_a_root(
+    tmp_path: Path, folder: Path, run: Callable[..., Done]
+) -> None:
+    arguments = ["--model", "trimap", "--data", "all", "--data-root", f"folder={folder}"]
+    done = run(*arguments, "--limit", "1", "--out", "o")
+    assert done.returncode == 0, done.stdout
+    assert "left out" in done.stdout and "comp1k" in done.stdout
+    assert {e["data"] for e in results(tmp_path / "o")} == {"folder", "synthetic"}
 
 
 def test_baselines_solve_an_easy_picture() -> None:

@@ -1,5 +1,7 @@
 """The command line, from `--help` to a killed and resumed training."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -192,3 +194,33 @@ def test_fit_validate_test_predict_export_and_use(
     arguments = [str(photo[0]), "--trimap", str(photo[1]), "--weights", str(exported)]
     main(["matte", *arguments, "-o", str(tmp_path / "alpha.png")])
     assert (tmp_path / "alpha.png").exists()
+
+
+@pytest.mark.filterwarnings("ignore:.*:UserWarning")
+def test_whole_numbers_of_batches_stay_whole(tmp_path: Path) -> None:
+    """In a process of its own: what is imported first decides how `int | float` is read."""
+    script = Path(sys.executable).with_name("mattingzoo")
+    arguments = ["fit", "--config", "dim/tiny", "--trainer.limit_val_batches", "1"]
+    command = [str(script), *arguments, "--print_config"]
+    shown = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert "limit_val_batches: 1\n" in shown
+
+
+def test_truncated_checkpoint_gets_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "cut.ckpt"
+    path.write_bytes(b"PK\x03\x04 and no more")
+    error = fails(["test", "--config", "dim/tiny", "--ckpt_path", str(path)], capsys)
+    assert "cut.ckpt is truncated" in error
+
+
+def test_matte_refuses_what_would_be_lost(
+    tmp_path: Path, photo: tuple[Path, Path], weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = ["--trimap", str(photo[1]), "--weights", str(weights)]
+    twice = [str(make(tmp_path / n) / "same.png") for n in ("a", "b")]
+    assert "several pictures are named same" in fails(["matte", *twice, *own], capsys)
+    two = ["matte", str(photo[0]), str(photo[1]), *own, "-o", str(tmp_path / "x.png")]
+    assert "--out must be a folder" in fails(two, capsys)
+    assert "no pictures to matte" in fails(["matte", str(make(tmp_path / "e")), *own], capsys)
