@@ -51,9 +51,9 @@ class PyMatting(Baseline):
 
     told = False  # of pictures it cannot solve: once is enough
 
+    @abstractmethod
     def solve(self, image: NDArray[Any], trimap: NDArray[Any]) -> NDArray[Any]:
         """Matte [H, W] of image [H, W, 3] and trimap [H, W], float64 in [0, 1]."""
-        raise NotImplementedError
 
     def forward(self, batch: Batch) -> Tensor:
         """Solve picture by picture; one without known foreground or background keeps its trimap."""

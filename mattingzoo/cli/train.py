@@ -95,7 +95,7 @@ def expand(arguments: list[str]) -> list[str]:
         "--config": names.find_config,
         "-c": names.find_config,
         "--model": lambda name: _class_path(names.models(), name),
-        "--data": lambda name: _class_path(names.datamodules(), name),
+        "--data": _data,
     }
     expanded: list[str] = []
     for position, argument in enumerate(arguments):
@@ -108,6 +108,13 @@ def expand(arguments: list[str]) -> list[str]:
         else:
             expanded.append(argument)
     return expanded
+
+
+def _data(name: str) -> str:
+    """The configuration of a data set if there is one, else its class path."""
+    if f"data/{name}" in names.configs():
+        return names.find_config(f"data/{name}")
+    return _class_path(names.datamodules(), name)
 
 
 def _class_path(known: dict[str, Any], name: str) -> str:

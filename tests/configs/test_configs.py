@@ -7,13 +7,14 @@ import pytest
 import yaml
 from lightning.pytorch import Trainer
 
-from mattingzoo.cli.names import configs, find_config
+from mattingzoo.cli.names import configs, datamodules, find_config
 from mattingzoo.cli.train import build, expand
 from mattingzoo.datamodule import MattingDataModule
 from mattingzoo.module import MattingModule
 
 ROOT = Path(__file__).parents[2] / "configs"
-EXPERIMENTS = [name for name in configs() if not name.startswith(("trainer/", "logger/"))]
+EXPERIMENTS = [n for n in configs() if not n.startswith(("trainer/", "logger/", "data/"))]
+DATA = [name for name in configs() if name.startswith("data/")]
 PRESETS = [name for name in configs() if name.startswith(("trainer/", "logger/"))]
 
 
@@ -49,6 +50,17 @@ def test_data_can_be_swapped_and_keeps_the_recipe() -> None:
     assert cli.datamodule.root_argument == "somewhere"
     assert cli.datamodule.recipe.name == "tiny"
     assert cli.datamodule.batch_size == 8
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_data_configuration_names_its_class(name: str) -> None:
+    content = yaml.safe_load(Path(find_config(name)).read_text())
+    short = name.removeprefix("data/")
+    assert content["class_path"].rsplit(".", 1)[-1] == datamodules()[short].__qualname__
+
+
+def test_every_data_set_with_a_root_has_a_configuration() -> None:
+    assert {name.removeprefix("data/") for name in DATA} == set(datamodules()) - {"mixture"}
 
 
 def test_wandb_is_offline_unless_asked() -> None:
