@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,8 @@ def load_pickle(path: Path) -> dict[str, Any]:
     """
     try:
         with torch.serialization.safe_globals(_NUMPY_NUMBERS):
-            loaded = torch.load(path, map_location="cpu", weights_only=True)
+            mapped = zipfile.is_zipfile(path)  # else an old format, which cannot be mapped
+            loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # torch raises half a dozen types, all of which mean: not loadable
         raise ValueError(
             f"{path} cannot be loaded safely ({type(error).__name__}): it is truncated, not a "

@@ -1,6 +1,5 @@
 """`mattingzoo fit|validate|test|predict`: LightningCLI with short names."""
 
-import zipfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ from mattingzoo.callbacks import MatteWriter, Panels, RecordModel, Speed
 from mattingzoo.cli import names
 from mattingzoo.datamodule import MattingDataModule
 from mattingzoo.module import MattingModule
+from mattingzoo.weights import load_pickle
 
 
 class ZooCLI(LightningCLI):
@@ -50,21 +50,24 @@ def run(arguments: list[str]) -> None:
     """Run one LightningCLI command; ``arguments`` begins with its name."""
     if arguments[0] == "predict" and not any("return_predictions" in a for a in arguments):
         arguments = [*arguments, "--return_predictions=false"]  # MatteWriter has them on disk
+    if not any(a.startswith("--weights_only") for a in arguments):
+        # Lightning unpickles checkpoints from the network freely unless told not to.
+        arguments = [*arguments, "--weights_only=true"]
     check_checkpoint(arguments)
     build(arguments)
 
 
 def check_checkpoint(arguments: list[str]) -> None:
-    """Refuse a checkpoint that cannot be read, before anything else is done.
+    """Refuse a checkpoint that cannot be read safely, before anything else is done.
 
     Raises:
-        ValueError: If the file after ``--ckpt_path`` is there but no whole torch file.
+        ValueError: If the file after ``--ckpt_path`` is damaged or holds more than plain data.
     """
     for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
         option, equals, value = argument.partition("=")
         path = Path(value if equals else following)
-        if option == "--ckpt_path" and path.is_file() and not zipfile.is_zipfile(path):
-            raise ValueError(f"{path} is truncated or no checkpoint; take another one")
+        if option == "--ckpt_path" and path.is_file():
+            load_pickle(path)
 
 
 def build(arguments: list[str], execute: bool = True) -> ZooCLI:

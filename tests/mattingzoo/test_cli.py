@@ -1,5 +1,6 @@
 """The command line, from `--help` to a killed and resumed training."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -212,7 +213,24 @@ def test_truncated_checkpoint_gets_one_sentence(
     path = tmp_path / "cut.ckpt"
     path.write_bytes(b"PK\x03\x04 and no more")
     error = fails(["test", "--config", "dim/tiny", "--ckpt_path", str(path)], capsys)
-    assert "cut.ckpt is truncated" in error
+    assert "cut.ckpt cannot be loaded safely" in error and "truncated" in error
+
+
+class Evil:
+    """Runs a command when unpickled."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("touch ran",)
+
+
+def test_checkpoint_with_code_in_it_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"state_dict": {}, "extra": Evil()}, "evil.ckpt")
+    error = fails(["test", "--config", "dim/tiny", "--ckpt_path=evil.ckpt"], capsys)
+    assert "could run code" in error
+    assert not (tmp_path / "ran").exists()
 
 
 def test_matte_refuses_what_would_be_lost(

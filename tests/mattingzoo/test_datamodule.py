@@ -260,7 +260,7 @@ def fit(tmp_path: Path, every: int, resume_at: int = 0, **options: Any) -> list[
     trainer = make_trainer(tmp_path, max_epochs=2, callbacks=[checkpoints])
     path = str(tmp_path / f"step={resume_at}.ckpt") if resume_at else None
     module = Probe()
-    trainer.fit(module, make(**options), ckpt_path=path, weights_only=False)
+    trainer.fit(module, make(**options), ckpt_path=path)
     return module.seen
 
 
