@@ -26,6 +26,7 @@ class Batch(TypedDict, total=False):
     box: Tensor  # [B, 4], x0 y0 x1 y1 in pixels, x1 and y1 exclusive
     points: Tensor  # [B, N, 3], x y in pixels and 1 foreground, 0 background, -1 padding
     name: list[str]  # unique within a data set; what result files are called
+    index: Tensor  # [B] int64, position in the data set's own order
     original_size: Tensor  # [B, 2] int64, height and width of the file the sample came from
     seed: Tensor  # [B] int64 on the CPU, the source of every random draw for the sample
     true_outside: Tensor  # [B] bool on the CPU, whether foreground colours hold where alpha is 0

@@ -98,6 +98,7 @@ class MattingDataset(Dataset[Batch | None]):
         sample = self._whole(pictures) if self.recipe is None else self._window(pictures, rng)
         about = {
             "name": self.source.names[index],
+            "index": torch.tensor(index),
             "original_size": torch.tensor(pictures[_measured(pictures)].shape[:2]),
             "seed": torch.tensor(int(rng.integers(2**62))),
             "true_outside": torch.tensor(self.source.outside_is_true(index)),

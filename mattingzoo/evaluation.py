@@ -3,8 +3,10 @@
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,14 @@ from mattingzoo.batch import Batch, check_keys
 from mattingzoo.datamodule import MattingDataModule
 from mattingzoo.io import write_png
 from mattingzoo.memory import PeakMemory
-from mattingzoo.metrics import scores
+from mattingzoo.metrics import scores_later
+from mattingzoo.metrics.sums import threads
 from mattingzoo.module import REGIONS, MattingModule
 from mattingzoo.pictures import Picture, panel, to_bytes
 
 PANEL_HEIGHT = 320
+#: Pictures that may be scored on CPU threads while a GPU predicts the next ones.
+AHEAD = 8
 
 
 @dataclass
@@ -115,31 +120,37 @@ def evaluate(
     loader = data.evaluation_loader("test", done)
     fresh = iter(loader)
     warm = False
+    under_way: deque[Callable[[], ImageResult]] = deque()
     for name in loader.dataset.names():  # type: ignore[attr-defined]
         if name in done:
-            yield done[name]
-            continue
-        batch = next(fresh)
-        if batch is None:  # a bad file, skipped and logged
-            continue
-        batch = data.transfer_batch_to_device(batch, fabric.device, 0)
-        batch = data.prepare(batch, needed)
-        if not warm:  # the first pass allocates and compiles: it is not timed
-            with fabric.autocast():
-                module.matte(batch)
-            warm = True
-        result, pred = _score(module, batch, fabric, foregrounds[name])
-        if pictures is not None:
-            _write(pictures, name, panel(batch, pred, PANEL_HEIGHT))
-        if mattes is not None:
-            _write(mattes, name, to_bytes(pred[0]))
-        journal.add(result)
-        yield result
+            under_way.append(partial(done.__getitem__, name))
+        else:
+            batch = next(fresh)
+            if batch is None:  # a bad file, skipped and logged
+                continue
+            batch = data.transfer_batch_to_device(batch, fabric.device, 0)
+            batch = data.prepare(batch, needed)
+            if not warm:  # the first pass allocates and compiles: it is not timed
+                with fabric.autocast():
+                    module.matte(batch)
+                warm = True
+            scored, pred = _score_later(module, batch, fabric, foregrounds[name])
+            if pictures is not None:
+                _write(pictures, name, panel(batch, pred, PANEL_HEIGHT))
+            if mattes is not None:
+                _write(mattes, name, to_bytes(pred[0]))
+            under_way.append(partial(_entered, scored, journal))
+        # On a CPU scoring would take the time from the prediction that is being measured.
+        while len(under_way) > (AHEAD if fabric.device.type == "cuda" else 0):
+            yield under_way.popleft()()
+    for finish in under_way:
+        yield finish()
 
 
-def _score(
+def _score_later(
     module: MattingModule, batch: Batch, fabric: Fabric, foreground: str
-) -> tuple[ImageResult, Tensor]:
+) -> tuple[Callable[[], ImageResult], Tensor]:
+    """Predict a picture and begin to score it; what gives its result, and the matte."""
     with PeakMemory(fabric.device) as memory, fabric.autocast():
         _wait(fabric.device)
         start = time.perf_counter()
@@ -148,16 +159,28 @@ def _score(
         seconds = time.perf_counter() - start
     flags = _degenerate(pred, batch["trimap"])
     pred = pred.nan_to_num(0.0)
-    values = scores(pred, batch["alpha"], batch["trimap"], REGIONS)
-    return ImageResult(
-        name=batch["name"][0],
-        foreground=foreground,
-        scores={key: float(value[0]) for key, value in values.items()},
-        seconds=seconds,
-        peak_memory_mb=memory.megabytes,
-        content=_content(batch),
-        flags=flags,
-    ), pred
+    scores = scores_later(pred, batch["alpha"], batch["trimap"], REGIONS)
+    planes = [to_bytes(batch[key][0]) for key in ("image", "alpha", "trimap")]  # type: ignore[literal-required]
+    content = threads().submit(_digest, planes)
+
+    def result() -> ImageResult:
+        return ImageResult(
+            name=batch["name"][0],
+            foreground=foreground,
+            scores={key: float(value[0]) for key, value in scores().items()},
+            seconds=seconds,
+            peak_memory_mb=memory.megabytes,
+            content=content.result(),
+            flags=flags,
+        )
+
+    return result, pred
+
+
+def _entered(result: Callable[[], ImageResult], journal: Journal) -> ImageResult:
+    finished = result()
+    journal.add(finished)
+    return finished
 
 
 def _write(folder: Path, name: str, picture: Picture) -> None:
@@ -174,11 +197,13 @@ def _degenerate(pred: Tensor, trimap: Tensor) -> list[str]:
     return ["constant"] if float(looked_at.max() - looked_at.min()) < 1e-3 else []
 
 
-def _content(batch: Batch) -> str:
+def _digest(planes: Iterable[Picture]) -> str:
+    """SHA-256 over pictures of 8 bits, their sizes included."""
     digest = hashlib.sha256()
-    for picture in (batch["image"], batch["alpha"], batch["trimap"]):
-        digest.update(str(tuple(picture.shape)).encode())
-        digest.update(to_bytes(picture[0]).tobytes())
+    for plane in planes:
+        channels_first = plane[None] if plane.ndim == 2 else plane.transpose(2, 0, 1)
+        digest.update(str((1, *channels_first.shape)).encode())
+        digest.update(plane.tobytes())
     return digest.hexdigest()
 
 

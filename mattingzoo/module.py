@@ -82,7 +82,7 @@ class MattingModule(LightningModule, ABC):
         if batch is None:  # every sample of it was a bad file, skipped and logged
             return None
         pred = self.matte(batch)
-        self.metrics.update(pred, batch["alpha"], batch["trimap"])
+        self.metrics.update(pred, batch["alpha"], batch["trimap"], batch.get("index"))
         return pred
 
     def _report(self, prefix: str) -> None:

@@ -1,8 +1,26 @@
 """The metrics of image matting, exact to the field's MATLAB code: functions and torchmetrics."""
 
-from mattingzoo.metrics.accumulate import MAD, MSE, SAD, Conn, Grad, ImageMean, MattingMetrics
+from mattingzoo.metrics.accumulate import (
+    MAD,
+    MSE,
+    SAD,
+    Conn,
+    Grad,
+    ImageMean,
+    MattingMetrics,
+    PerImage,
+)
 from mattingzoo.metrics.connectivity import conn_map, connection_levels
-from mattingzoo.metrics.functional import conn, grad, mad, mse, sad, score_names, scores
+from mattingzoo.metrics.functional import (
+    conn,
+    grad,
+    mad,
+    mse,
+    sad,
+    score_names,
+    scores,
+    scores_later,
+)
 from mattingzoo.metrics.gradient import grad_map
 from mattingzoo.metrics.mattes import Region, region_mask
 
@@ -14,6 +32,7 @@ __all__ = [
     "Grad",
     "ImageMean",
     "MattingMetrics",
+    "PerImage",
     "Region",
     "conn",
     "conn_map",
@@ -26,4 +45,5 @@ __all__ = [
     "sad",
     "score_names",
     "scores",
+    "scores_later",
 ]

@@ -9,39 +9,51 @@ A mask only selects the pixels that are summed: Grad and Conn look at the whole 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
-from mattingzoo.metrics.connectivity import conn_map
-from mattingzoo.metrics.gradient import grad_map
-from mattingzoo.metrics.mattes import Region, check_same_shape, quantise, region_mask
+from mattingzoo.metrics.mattes import (
+    Check,
+    Region,
+    check_same_shape,
+    quantise,
+    quantise_later,
+    unknown_later,
+)
+from mattingzoo.metrics.sums import (
+    ABSOLUTE,
+    CONNECTIVITY,
+    GRADIENT,
+    MASKED,
+    PIXELS,
+    SQUARED,
+    WHOLE,
+    Part,
+    sums_later,
+)
 
 
 class Score(NamedTuple):
-    """A metric: an error at every pixel, summed over the mask, divided."""
+    """A metric: a sum of errors over a region, divided."""
 
-    error_map: Callable[[Tensor, Tensor], Tensor]  # two uint8 mattes to errors [B, 1, H, W]
+    part: Part
+    column: int  # of a table of sums
     unit: int  # what the sum is divided by
     per_pixel: bool  # whether it is divided by the number of pixels, too
 
-
-def absolute_map(pred: Tensor, alpha: Tensor) -> Tensor:
-    """Absolute difference of two uint8 mattes, int32 in units of 1/255."""
-    return (pred.int() - alpha.int()).abs()
-
-
-def squared_map(pred: Tensor, alpha: Tensor) -> Tensor:
-    """Squared difference of two uint8 mattes, int32 in units of 1/255²."""
-    difference = pred.int() - alpha.int()
-    return difference * difference
+    def of(self, table: Tensor, row: int) -> Tensor:
+        """The score per image [B], float64, from a table of sums [B, 2, 5]."""
+        total = table[:, row, self.column]
+        if self.per_pixel:
+            return total / (self.unit * table[:, row, PIXELS])  # 0 / 0 is NaN
+        return total / self.unit
 
 
 SCORES = {
-    "SAD": Score(absolute_map, 255 * 1000, per_pixel=False),
-    "MSE": Score(squared_map, 255**2, per_pixel=True),
-    "MAD": Score(absolute_map, 255, per_pixel=True),
-    "Grad": Score(grad_map, 1000, per_pixel=False),
-    "Conn": Score(conn_map, 2550 * 1000, per_pixel=False),
+    "SAD": Score("difference", ABSOLUTE, 255 * 1000, per_pixel=False),
+    "MSE": Score("difference", SQUARED, 255**2, per_pixel=True),
+    "MAD": Score("difference", ABSOLUTE, 255, per_pixel=True),
+    "Grad": Score("gradient", GRADIENT, 1000, per_pixel=False),
+    "Conn": Score("connectivity", CONNECTIVITY, 2550 * 1000, per_pixel=False),
 }
 
 
@@ -177,16 +189,43 @@ def scores(
         ValueError: If shapes differ, values are outside their range, a region is unheard of, or
             the trimap is missing.
     """
+    return scores_later(pred, alpha, trimap, regions)()
+
+
+def scores_later(
+    pred: Tensor,
+    alpha: Tensor,
+    trimap: Tensor | None = None,
+    regions: Sequence[Region] = ("unknown", "whole"),
+) -> Callable[[], dict[str, Tensor]]:
+    """Begin to score; what is returned gives :func:`scores`.
+
+    On a GPU nothing here waits for the device: sums are queued on it, and connectivity is found on
+    CPU threads once the mattes have arrived there. Values out of range are found by the call.
+    """
     names = score_names(regions)
-    pred, alpha = quantise(pred, alpha, mask=None)
-    masks = {region: _region(trimap, region, pred) for region in regions}
-    maps = {error_map: error_map(pred, alpha) for error_map, _, _ in SCORES.values()}
-    values = [
-        _reduce(score, maps[score.error_map], mask)
-        for mask in masks.values()
-        for score in SCORES.values()
-    ]
-    return dict(zip(names, values, strict=True))
+    pred, alpha, check_mattes = quantise_later(pred, alpha, mask=None)
+    mask: Tensor | None = None
+    check_trimap: Check = _nothing
+    if "unknown" in regions:
+        if trimap is None:
+            raise ValueError(
+                "trimap must be given to score the region 'unknown', got None; "
+                "pass a trimap or regions=('whole',)"
+            )
+        check_same_shape("trimap", trimap, pred)
+        mask, check_trimap = unknown_later(trimap)
+    table_later = sums_later(pred, alpha, mask, whole="whole" in regions)
+
+    def result() -> dict[str, Tensor]:
+        check_mattes()
+        check_trimap()
+        table = table_later()
+        rows = [WHOLE if region == "whole" else MASKED for region in regions]
+        values = [score.of(table, row) for row in rows for score in SCORES.values()]
+        return dict(zip(names, values, strict=True))
+
+    return result
 
 
 def score_names(regions: Sequence[Region]) -> tuple[str, ...]:
@@ -203,31 +242,13 @@ def score_names(regions: Sequence[Region]) -> tuple[str, ...]:
     return tuple(f"{name}/{region}" for region in regions for name in SCORES)
 
 
+def _nothing() -> None:
+    pass
+
+
 def _score(name: str, pred: Tensor, alpha: Tensor, mask: Tensor | None) -> Tensor:
     """One score of :data:`SCORES` per image."""
     score = SCORES[name]
-    return _reduce(score, score.error_map(*quantise(pred, alpha, mask)), mask)
-
-
-def _reduce(score: Score, error: Tensor, mask: Tensor | None) -> Tensor:
-    """Sum errors [B, 1, H, W] over the mask, integers as integers, and divide: float64 [B]."""
-    kept = error if mask is None else error * mask
-    exact = torch.float64 if error.is_floating_point() else torch.int64
-    total = kept.sum(dim=(1, 2, 3), dtype=exact).double()
-    if not score.per_pixel:
-        return total / score.unit
-    pixels = error[0].numel() if mask is None else mask.sum(dim=(1, 2, 3))
-    return total / (score.unit * pixels)  # 0 / 0 is NaN
-
-
-def _region(trimap: Tensor | None, region: Region, pred: Tensor) -> Tensor | None:
-    """The mask of a region, None for the whole image."""
-    if region == "whole":
-        return None
-    if trimap is None:
-        raise ValueError(
-            f"trimap must be given to score the region {region!r}, got None; "
-            "pass a trimap or regions=('whole',)"
-        )
-    check_same_shape("trimap", trimap, pred)
-    return region_mask(trimap, region)
+    pred, alpha = quantise(pred, alpha, mask)
+    table = sums_later(pred, alpha, mask, mask is None, frozenset({score.part}))()
+    return score.of(table, WHOLE if mask is None else MASKED)

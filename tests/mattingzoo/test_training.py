@@ -90,7 +90,7 @@ def test_foreground_colours_cannot_be_made_up(tmp_path: Path) -> None:
 SCRIPT = """
 import json, sys
 from pathlib import Path
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import Callback, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from mattingzoo.callbacks import Panels
 sys.path.insert(0, {folder!r})
@@ -106,10 +106,18 @@ if sys.argv[3] == "fit":
                 val_check_interval=2, callbacks=callbacks, **arguments)
     t.fit(module, data())
 else:
-    t = trainer(folder, 1, devices=world, strategy=strategy, limit_test_batches=1.0)
-    scores = t.test(module, data(), verbose=False)[0]
-    if t.is_global_zero:
-        (folder / f"scores-{{world}}.json").write_text(json.dumps(scores))
+    class Keep(Callback):
+        # Lightning logs in float32.
+        def on_test_epoch_end(self, trainer, module):
+            mine = len(module.metrics.values)
+            means = module.metrics.compute()
+            images = module.metrics.per_image()
+            kept = {{"means": {{k: v.item() for k, v in means.items()}},
+                    "images": {{k: v.tolist() for k, v in images.items()}}, "own": mine}}
+            (folder / f"scores-{{world}}-{{trainer.global_rank}}.json").write_text(json.dumps(kept))
+    t = trainer(folder, 1, devices=world, strategy=strategy, limit_test_batches=1.0,
+                callbacks=[Keep()])
+    t.test(module, data(), verbose=False)
 """
 
 
@@ -125,13 +133,19 @@ def launch(folder: Path, world: int, what: str) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_scores_are_equal_on_one_and_two_processes(tmp_path: Path) -> None:
-    launch(tmp_path, 1, "test")
-    launch(tmp_path, 2, "test")  # five pictures: an uneven split
-    one, two = (json.loads((tmp_path / f"scores-{n}.json").read_text()) for n in (1, 2))
-    assert one.keys() == two.keys() and len(one) >= 10
-    for key in one:
-        assert two[key] == pytest.approx(one[key], rel=1e-6), key
+def test_scores_are_equal_on_one_two_and_three_processes(tmp_path: Path) -> None:
+    def scores(world: int, rank: int = 0) -> dict[str, Any]:
+        return dict(json.loads((tmp_path / f"scores-{world}-{rank}.json").read_text()))
+
+    for world in (1, 2, 3):
+        launch(tmp_path, world, "test")  # five pictures: uneven splits
+    one = scores(1)
+    assert one["images"]["index"] == [0, 10, 20, 30, 40] and len(one["means"]) == 10
+    assert [scores(3, rank)["own"] for rank in range(3)] == [2, 2, 1]
+    for world, rank in ((2, 0), (2, 1), (3, 0), (3, 1), (3, 2)):
+        # Every image once, in the data set's order: the mean is that of one process, bit by bit.
+        assert scores(world, rank)["images"] == one["images"]
+        assert scores(world, rank)["means"] == one["means"]
 
 
 def test_training_runs_on_two_processes_in_bf16(tmp_path: Path) -> None:

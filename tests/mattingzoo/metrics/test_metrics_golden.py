@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,18 @@ from torch import Tensor
 
 from mattingzoo.metrics import Region, connection_levels, region_mask, scores
 from mattingzoo.metrics.connectivity import conn_map
-from mattingzoo.metrics.functional import SCORES
+from mattingzoo.metrics.sums import (
+    ABSOLUTE,
+    CONNECTIVITY,
+    GRADIENT,
+    MASKED,
+    PARTS,
+    PIXELS,
+    SQUARED,
+    WHOLE,
+    sums_on_cpu,
+    sums_on_device,
+)
 
 GOLDEN = Path(__file__).parents[3].parent / "shared" / "metrics"
 CASES = [
@@ -61,17 +73,37 @@ def test_levels_are_equal(case: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("region", REGIONS)
-def test_integer_sums_are_equal(case: dict[str, Any], region: Region) -> None:
+@pytest.mark.parametrize("sums", [sums_on_cpu, sums_on_device])
+def test_integer_sums_are_equal(
+    case: dict[str, Any], region: Region, sums: Callable[..., Tensor]
+) -> None:
     pred, alpha = batch(case["pred"]), batch(case["gt"])
-    mask = region_mask(batch(case["trimap"]), region)
+    mask = region_mask(batch(case["trimap"]), "unknown")
+    row = sums(pred, alpha, mask, True, PARTS)[0, WHOLE if region == "whole" else MASKED]
     exact = case[region]["exact"]
-    sums = {
-        "sad_255": SCORES["SAD"].error_map(pred, alpha)[mask].sum().item(),
-        "mse_65025": SCORES["MSE"].error_map(pred, alpha)[mask].sum().item(),
-        "conn_2550": conn_map(pred, alpha)[mask].sum().item(),
-    }
-    assert mask.sum() == case[region]["pixels"]
-    assert sums == exact
+    assert row[PIXELS] == case[region]["pixels"]
+    assert row[ABSOLUTE] == exact["sad_255"]
+    assert row[SQUARED] == exact["mse_65025"]
+    if sums is sums_on_cpu:  # on a device it is left to CPU threads
+        assert row[CONNECTIVITY] == exact["conn_2550"]
+
+
+@pytest.mark.parametrize("region", REGIONS)
+def test_connectivity_errors_add_up(case: dict[str, Any], region: Region) -> None:
+    errors = conn_map(batch(case["pred"]), batch(case["gt"]))
+    mask = region_mask(batch(case["trimap"]), region)
+    assert errors[mask].sum() == case[region]["exact"]["conn_2550"]
+
+
+@pytest.mark.parametrize("region", REGIONS)
+@pytest.mark.parametrize("sums", [sums_on_cpu, sums_on_device])
+def test_gradient_sums_are_within_a_millionth(
+    case: dict[str, Any], region: Region, sums: Callable[..., Tensor]
+) -> None:
+    mask = region_mask(batch(case["trimap"]), "unknown")
+    table = sums(batch(case["pred"]), batch(case["gt"]), mask, True, PARTS)
+    measured = table[0, WHOLE if region == "whole" else MASKED, GRADIENT].item()
+    assert measured == pytest.approx(case[region]["f64"]["grad"], rel=1e-6, abs=1e-9)
 
 
 @pytest.mark.parametrize("region", REGIONS)
