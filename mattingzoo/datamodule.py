@@ -51,6 +51,8 @@ class MattingDataModule(LightningDataModule, ABC):
 
     #: What the data set is, how it is laid out and where it comes from; shown when it is missing.
     about: str = ""
+    #: Largest shift of a box's side in evaluation; the protocols of the field give the tight box.
+    evaluation_box_jitter: float = 0.0
 
     def __init__(
         self,
@@ -160,8 +162,9 @@ class MattingDataModule(LightningDataModule, ABC):
                 convert = _trimap_to_float if key == "trimap" else to_float
                 batch[key] = convert(batch[key])  # type: ignore[literal-required]
         # Scores need a trimap and panels an image, whatever the model reads.
-        always = {"image", "trimap"} if "alpha" in batch else {"image"}
-        return derive(batch, {*needed, *always}, generator, EVALUATION_TRIMAP_KERNELS)
+        needed = (*needed, "image", *(["trimap"] if "alpha" in batch else []))
+        kernels, jitter = EVALUATION_TRIMAP_KERNELS, self.evaluation_box_jitter
+        return derive(batch, needed, generator, kernels, jitter)
 
     def evaluation_loader(self, split: Split, leave_out: Collection[str] = ()) -> ResumableLoader:
         """Whole pictures of a split, one at a time, in order, but for those already done."""

@@ -29,6 +29,7 @@ def derive(
     needed: Collection[str],
     generator: torch.Generator,
     trimap_kernels: tuple[int, int] = TRIMAP_KERNELS,
+    box_jitter: float = BOX_JITTER,
 ) -> Batch:
     """Add the needed entries a batch lacks, in place; entries it has are never replaced.
 
@@ -40,6 +41,7 @@ def derive(
         needed: Keys a model reads.
         generator: Source of kernels, jitter and noise, on the CPU.
         trimap_kernels: Smallest and largest diameter of the kernels that draw a trimap.
+        box_jitter: Largest shift of a box's side, as a share of its width or height.
 
     Raises:
         KeyError: If a needed key is absent and cannot be derived.
@@ -57,7 +59,9 @@ def derive(
         if missing:
             raise KeyError(f"{key!r} is missing from the batch and {missing} to derive it from too")
         own = torch.Generator().manual_seed(seed)
-        batch[key] = _derived(key, batch, own, trimap_kernels)  # type: ignore[literal-required]
+        batch[key] = _derived(  # type: ignore[literal-required]
+            key, batch, own, trimap_kernels, box_jitter
+        )
     return batch
 
 
@@ -69,13 +73,17 @@ def random_trimap(alpha: Tensor, kernels: tuple[int, int], generator: torch.Gene
 
 
 def _derived(
-    key: str, batch: Batch, generator: torch.Generator, trimap_kernels: tuple[int, int]
+    key: str,
+    batch: Batch,
+    generator: torch.Generator,
+    trimap_kernels: tuple[int, int],
+    box_jitter: float,
 ) -> Tensor:
     make: dict[str, Callable[[], Tensor]] = {
         "image": lambda: composite(batch["foreground"], batch["alpha"], batch["background"]),
         "trimap": lambda: random_trimap(batch["alpha"], trimap_kernels, generator),
         "segmentation": lambda: segmentation_from_alpha(batch["alpha"], generator),
-        "box": lambda: box_from_alpha(batch["alpha"], BOX_JITTER, generator),
+        "box": lambda: box_from_alpha(batch["alpha"], box_jitter, generator),
         "points": lambda: points_from_alpha(batch["alpha"], 3, 3, generator),
         "captured_background": lambda: perturb_background(batch["background"], generator),
         "motion": lambda: motion_from_image(batch["image"]),

@@ -160,7 +160,7 @@ def _score_later(
     flags = _degenerate(pred, batch["trimap"])
     pred = pred.nan_to_num(0.0)
     scores = scores_later(pred, batch["alpha"], batch["trimap"], REGIONS)
-    planes = [to_bytes(batch[key][0]) for key in ("image", "alpha", "trimap")]  # type: ignore[literal-required]
+    planes = [to_bytes(batch[key][0]) for key in ("image", "alpha", "trimap")]
     content = threads().submit(_digest, planes)
 
     def result() -> ImageResult:

@@ -189,6 +189,18 @@ def test_evaluation_trimap_does_not_depend_on_the_model() -> None:
     assert torch.equal(few["trimap"], many["trimap"])
 
 
+def test_evaluation_box_is_tight_unless_told_otherwise() -> None:
+    batch = evaluation_batch(make(), ("box",))
+    rows, columns = (batch["alpha"][0, 0] > 0).nonzero(as_tuple=True)
+    tight = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    assert batch["box"][0].tolist() == [float(side) for side in tight]
+    data = make()
+    data.evaluation_box_jitter = 0.5
+    moved = evaluation_batch(data, ("box",))["box"]
+    assert not torch.equal(moved, batch["box"])
+    assert torch.equal(moved, evaluation_batch(data, ("box",))["box"])  # everybody's the same
+
+
 def test_evaluation_trimap_does_not_depend_on_what_is_left_out() -> None:
     data = make()
     fourth = list(data.test_dataloader())[4]
