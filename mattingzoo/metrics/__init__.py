@@ -10,6 +10,7 @@ from mattingzoo.metrics.accumulate import (
     MattingMetrics,
     PerImage,
 )
+from mattingzoo.metrics.colour import ForegroundMSE, mse_fg
 from mattingzoo.metrics.connectivity import conn_map, connection_levels
 from mattingzoo.metrics.functional import (
     conn,
@@ -23,24 +24,38 @@ from mattingzoo.metrics.functional import (
 )
 from mattingzoo.metrics.gradient import grad_map
 from mattingzoo.metrics.mattes import Region, region_mask
+from mattingzoo.metrics.motion import farneback_flow
+from mattingzoo.metrics.parts import PART_NAMES, PartMetrics, part_scores
+from mattingzoo.metrics.video import ClipScore, VideoMetrics, clip_score, dtssd, messddt
 
 __all__ = [
     "MAD",
     "MSE",
+    "PART_NAMES",
     "SAD",
+    "ClipScore",
     "Conn",
+    "ForegroundMSE",
     "Grad",
     "ImageMean",
     "MattingMetrics",
+    "PartMetrics",
     "PerImage",
     "Region",
+    "VideoMetrics",
+    "clip_score",
     "conn",
     "conn_map",
     "connection_levels",
+    "dtssd",
+    "farneback_flow",
     "grad",
     "grad_map",
     "mad",
+    "messddt",
     "mse",
+    "mse_fg",
+    "part_scores",
     "region_mask",
     "sad",
     "score_names",

@@ -83,7 +83,7 @@ class PerImage(Metric):
         if gaps:
             rank_zero_warn(
                 f"undefined scores are left out of the mean: {', '.join(gaps)} images; "
-                "their region is empty"
+                "their region is empty, or their clip has a single frame"
             )
         return values.nanmean(dim=0)
 
@@ -250,6 +250,3 @@ class MattingMetrics(PerImage):
 def _stacked(scores: dict[str, Tensor]) -> Tensor:
     """Scores by name as one table [B, len(scores)]."""
     return torch.stack(list(scores.values()), dim=1)
-
-
-Totals = PerImage
