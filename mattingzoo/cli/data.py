@@ -6,9 +6,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from mattingzoo.cli import build
+
 
 def register(commands: Any) -> None:
-    """Add `data check` and `data compose`."""
+    """Add `data check`, `data compose` and `data build`."""
     p = commands.add_parser("data", help="check or make a data set")
     actions = p.add_subparsers(required=True, metavar="ACTION")
     check = actions.add_parser("check", help="report everything that is wrong with a data set")
@@ -28,6 +30,7 @@ def register(commands: Any) -> None:
     _add_backgrounds(make)
     make.add_argument("--workers", type=int, help="processes; default: one per core")
     make.set_defaults(run=run_compose)
+    build.register(actions)
 
 
 def run_check(arguments: argparse.Namespace) -> None:

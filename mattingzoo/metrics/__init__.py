@@ -23,12 +23,20 @@ from mattingzoo.metrics.functional import (
     scores_later,
 )
 from mattingzoo.metrics.gradient import grad_map
+from mattingzoo.metrics.instances import (
+    IMQ,
+    instance_errors,
+    instance_iou,
+    instance_similarity,
+    match_instances,
+)
 from mattingzoo.metrics.mattes import Region, region_mask
 from mattingzoo.metrics.motion import farneback_flow
 from mattingzoo.metrics.parts import PART_NAMES, PartMetrics, part_scores
 from mattingzoo.metrics.video import ClipScore, VideoMetrics, clip_score, dtssd, messddt
 
 __all__ = [
+    "IMQ",
     "MAD",
     "MSE",
     "PART_NAMES",
@@ -51,7 +59,11 @@ __all__ = [
     "farneback_flow",
     "grad",
     "grad_map",
+    "instance_errors",
+    "instance_iou",
+    "instance_similarity",
     "mad",
+    "match_instances",
     "messddt",
     "mse",
     "mse_fg",
