@@ -4,7 +4,9 @@
     python benchmarks/run.py --model dim --data comp1k --data-root DIR --weights dim.safetensors
 
 Finished pictures are kept in OUT/journal: an interrupted run continues where it stopped. Results
-go to OUT/results.json, OUT/per_image.csv and, as pictures, to OUT/panels.
+go to OUT/results.json, OUT/per_image.csv and, as pictures, to OUT/panels. Means come with 95 %
+intervals; `mattingzoo compare OUT/per_image.csv --models A,B` says whether two models differ, and
+`mattingzoo score` scores the mattes of other tools in the same way.
 """
 
 import argparse
@@ -26,7 +28,14 @@ from mattingzoo.datamodule import MattingDataModule
 from mattingzoo.evaluation import ImageResult, Journal, evaluate
 from mattingzoo.leaderboard import check_login, log_to_wandb
 from mattingzoo.module import REGIONS
-from mattingzoo.results import Entry, image_rows, summarise, tables, write_results
+from mattingzoo.results import (
+    Entry,
+    check_folder,
+    image_rows,
+    summarise,
+    tables,
+    write_results,
+)
 
 console = Console()
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -69,6 +78,7 @@ def run(arguments: argparse.Namespace) -> None:
     weights = _assign(arguments.weights, "--weights")
     datasets = _datasets(arguments.data, roots)
     check_login(arguments.wandb)
+    check_folder(arguments.out)
     torch.manual_seed(arguments.seed)
     fabric = make_fabric(arguments.device, arguments.precision)
     loaded = [_load(m, weights, arguments) for m in models]

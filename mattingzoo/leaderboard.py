@@ -6,7 +6,9 @@ from typing import Any
 
 import wandb
 
-SCORES = ("SAD", "MSE", "Grad", "Conn", "seconds_per_image", "peak_memory_mb")
+from mattingzoo.results import ALL_SCORES, CI95
+
+MEASURED = (*ALL_SCORES, "seconds_per_image", "peak_memory_mb")
 
 
 def check_login(mode: str) -> None:
@@ -35,10 +37,19 @@ def log_to_wandb(entries: Sequence[dict[str, Any]], mode: str, folder: Path) -> 
             project="mattingzoo",
             job_type="benchmark",
             name=f"{entry['model']} {entry['data']} {entry['region']}",
-            config={k: v for k, v in entry.items() if k not in SCORES},
+            config={k: v for k, v in entry.items() if k not in (*MEASURED, *CI95.values())},
             mode="offline" if mode == "offline" else "online",
             dir=folder,
             settings=wandb.Settings(silent=True),
         )
-        run.summary.update({key: entry[key] for key in SCORES})
+        run.summary.update(_summary(entry))
         run.finish()
+
+
+def _summary(entry: dict[str, Any]) -> dict[str, float | None]:
+    """What was measured, as single numbers: an interval becomes ``SAD_low`` and ``SAD_high``."""
+    summary = {key: entry[key] for key in MEASURED}
+    for score in ALL_SCORES:
+        low, high = entry[CI95[score]] or (None, None)
+        summary |= {f"{score}_low": low, f"{score}_high": high}
+    return summary

@@ -2,9 +2,10 @@
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lightning.fabric import Fabric
+if TYPE_CHECKING:  # takes seconds to import, which not every command should wait for
+    from lightning.fabric import Fabric
 
 
 def guarded(run: Callable[[], None]) -> None:
@@ -21,12 +22,14 @@ def guarded(run: Callable[[], None]) -> None:
         sys.exit(2)
 
 
-def make_fabric(device: str, precision: Any) -> Fabric:
+def make_fabric(device: str, precision: Any) -> "Fabric":
     """Device and precision for inference.
 
     Raises:
         ValueError: If this machine has no such device.
     """
+    from lightning.fabric import Fabric
+
     try:
         return Fabric(accelerator=device, devices=1, precision=precision)
     except (RuntimeError, ValueError) as error:

@@ -20,6 +20,8 @@ examples:
   mattingzoo test --config dim/paper --data comp1k --data.root DIR --ckpt_path best.ckpt
   mattingzoo matte photo.jpg --trimap trimap.png -o alpha.png --cutout cutout.png
   mattingzoo data check comp1k --root DIR
+  mattingzoo score --pred out --alpha test/alpha --trimap test/trimap
+  mattingzoo compare results/per_image.csv --models dim,closed-form
 
 `mattingzoo COMMAND --help` tells more. Names of configurations, models and data sets:
 `mattingzoo list`.
@@ -68,8 +70,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, what in LIGHTNING.items():
         commands.add_parser(name, help=what)
-    from mattingzoo.cli import data, listing, matte, weights
+    from mattingzoo.cli import compare, data, listing, matte, score, weights
 
-    for command in (matte, data, weights, listing):
+    for command in (matte, score, compare, data, weights, listing):
         command.register(commands)
     return parser

@@ -12,10 +12,13 @@ import numpy as np
 import pytest
 import torch
 
+from mattingzoo.cli import main
+from mattingzoo.datamodules import Synthetic
 from mattingzoo.io import write_png
 from mattingzoo.metrics import mse, sad
 from mattingzoo.models import DIM
-from mattingzoo.results import KEYS
+from mattingzoo.pictures import to_bytes
+from mattingzoo.results import ALL_SCORES, CI95, KEYS
 from mattingzoo.weights import save_weights
 
 RUN = Path(__file__).parents[2] / "benchmarks" / "run.py"
@@ -75,8 +78,8 @@ def weights(tmp_path: Path) -> Path:
     )  # type: ignore[arg-type]
 
 
-def results(path: Path) -> list[dict[str, Any]]:
-    loaded: list[dict[str, Any]] = json.loads((path / "results.json").read_text())
+def results(path: Path, file: str = "results.json") -> list[dict[str, Any]]:
+    loaded: list[dict[str, Any]] = json.loads((path / file).read_text())
     return loaded
 
 
@@ -121,6 +124,82 @@ def test_table_results_and_resume(
         {k: v for k, v in e.items() if k not in drop} for e in entries
     ]
     assert journal.read_text().splitlines()[:2] == lines[:2], "finished pictures were scored again"
+
+
+@pytest.fixture
+def folder_of_five(tmp_path: Path) -> Path:
+    """Five pictures of odd sizes, soft mattes, trimaps with an unknown band."""
+    rng = np.random.default_rng(1)
+    for i in range(5):
+        height, width = 40 + 7 * i, 61 - 5 * i
+        y, x = np.mgrid[:height, :width]
+        distance = np.hypot(y - height / 2, x - width / 2) - 8 - i
+        alpha = np.clip(128 - 20 * distance + rng.normal(0, 15, distance.shape), 0, 255)
+        alpha = np.where(distance < -7, 255, np.where(distance > 7, 0, alpha)).astype(np.uint8)
+        trimap = np.select([distance < -7, distance > 7], [255, 0], 128).astype(np.uint8)
+        image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        image[alpha > 128] //= 3
+        for key, picture in {"image": image, "alpha": alpha, "trimap": trimap}.items():
+            (tmp_path / "five" / key).mkdir(parents=True, exist_ok=True)
+            write_png(tmp_path / "five" / key / f"p{i}.png", picture)
+    return tmp_path / "five"
+
+
+def test_score_finds_the_same_numbers_on_the_same_mattes(
+    tmp_path: Path,
+    folder_of_five: Path,
+    weights: Path,
+    run: Callable[..., Done],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """To the last digit, per picture and mean: `mattingzoo score` on what run.py saves."""
+    arguments = ["--model", "dim,closed-form", "--data", "folder", "--data-root"]
+    arguments += [str(folder_of_five), "--weights", f"dim={weights}", "--out", "out"]
+    assert run(*arguments, "--save-mattes").returncode == 0
+    for model in ("dim", "closed-form"):
+        [mattes] = (tmp_path / "out" / "mattes" / "folder").glob(f"{model}-*")
+        command = ["score", "--pred", str(mattes), "--alpha", str(folder_of_five / "alpha")]
+        command += ["--trimap", str(folder_of_five / "trimap"), "--workers", "1"]
+        main([*command, "--name", model, "--data", "folder", "--out", str(tmp_path / "scores")])
+    expected, found = results(tmp_path / "out"), results(tmp_path / "scores", "scores.json")
+    same = ["model", "data", "region", "n_images", "n_foregrounds", "units", "metrics"]
+    same += [key for score in ALL_SCORES for key in (score, CI95[score])]
+    assert [{k: e[k] for k in same} for e in found] == [{k: e[k] for k in same} for e in expected]
+    assert len(found) == 4 and all(e["Conn"] > 0 and e["Grad"] > 0 for e in found)
+    same = ["model", "data", "region", "name", "foreground", *ALL_SCORES]
+    ours, theirs = (cells(tmp_path / name, same) for name in ("out", "scores"))
+    assert sorted(ours) == sorted(theirs) and len(ours) == 20
+    capsys.readouterr()
+    both = [str(tmp_path / name / "per_image.csv") for name in ("out", "scores")]
+    main(["compare", *both, "--models", "dim"])
+    assert capsys.readouterr().out.count("no difference shown") == 8
+    main(["compare", both[1], "--region", "unknown"])
+    assert "dim" in capsys.readouterr().out
+
+
+def cells(folder: Path, columns: list[str]) -> list[list[str]]:
+    with (folder / "per_image.csv").open() as file:
+        return [[row[column] for column in columns] for row in csv.DictReader(file)]
+
+
+def test_score_finds_the_same_numbers_on_built_in_data(
+    tmp_path: Path, run: Callable[..., Done], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """There trimaps are made from alpha: they are written out as run.py made them."""
+    arguments = ["--model", "trimap", "--data", "synthetic", "--limit", "2", "--save-mattes"]
+    assert run(*arguments, "--out", "out").returncode == 0
+    data = Synthetic(num_workers=0, limit=2)
+    for batch in data.test_dataloader():
+        assert batch is not None
+        data.prepare(batch, ("trimap",))
+        for key in ("alpha", "trimap"):
+            (tmp_path / key).mkdir(exist_ok=True)
+            write_png(tmp_path / key / f"{batch['name'][0]}.png", to_bytes(batch[key][0]))  # type: ignore[literal-required]
+    [mattes] = (tmp_path / "out" / "mattes" / "synthetic").glob("trimap-*")
+    main(["score", "--pred", str(mattes), "--alpha", "alpha", "--trimap", "trimap"])
+    same = ["region", "name", *ALL_SCORES]
+    ours, theirs = (cells(tmp_path / name, same) for name in ("out", "scores"))
+    assert sorted(ours) == sorted(theirs) and len(ours) == 4
 
 
 def hand_scores(folder: Path, name: str) -> tuple[float, float]:
