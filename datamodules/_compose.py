@@ -1,4 +1,4 @@
-"""The public composition of Composition-1k, bit for bit, and the job that makes its files."""
+"""The public composition of Adobe's script, bit for bit, as a job that makes its files."""
 
 import os
 import time
@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from rich.progress import track
 
 from mattingzoo.adobe import adobe_composite
-from mattingzoo.datamodules._comp1k_layout import Half, evaluation_half, training_half
+from mattingzoo.datamodules._half import Half
 from mattingzoo.io import (
     BadFileError,
     check_sizes,
@@ -32,25 +32,15 @@ class ComposeReport:
     failures: list[str] = field(default_factory=list)  # one message for each bad file
 
 
-def compose(
-    root: Path,
-    split: Literal["train", "test"],
-    coco: Path | None = None,
-    voc: Path | None = None,
-    workers: int | None = None,
-    progress: bool = True,
-) -> ComposeReport:
-    """Write ``merged/NAME_I.png`` and ``bg/NAME_I.png`` of one half of Composition-1k.
+def compose_half(half: Half, workers: int | None = None, progress: bool = True) -> ComposeReport:
+    """Write ``merged/NAME_I.png`` and ``bg/NAME_I.png`` of one half of a composed data set.
 
     Stop it at any time and run it again: files are written whole or not at all, and finished
     composites are left out. A bad file costs its own composites only. Test trimaps belong to the
     release and are not made here.
 
     Args:
-        root: Folder that holds ``Training_set`` and ``Test_set``.
-        split: Which half. Training composites are 43,100 and not needed: training composes itself.
-        coco: Folder of COCO train2014; None takes ``root/train2014``.
-        voc: Folder of VOC's JPEGImages; None takes ``root/VOCdevkit/VOC2012/JPEGImages``.
+        half: What to compose, and where its files lie.
         workers: Processes; None takes one per core, 1 stays in this process.
         progress: Show a progress bar.
 
@@ -58,18 +48,17 @@ def compose(
         How many were written and left out, and what failed; nothing failed if that is empty.
 
     Raises:
-        FileNotFoundError: If the half or the folder of its backgrounds is not there.
+        FileNotFoundError: If the folder of its backgrounds is not there.
         ValueError: If its lists are unusable.
     """
-    half = training_half(root, coco) if split == "train" else evaluation_half(root, voc)
     miscount = half.miscount()
     if miscount:
         raise ValueError(miscount)
     if not half.background_folder.is_dir():
-        option = "coco" if split == "train" else "voc"
+        listed = f"listed in {half.background_list}" if half.background_list else "to compose with"
         raise FileNotFoundError(
-            f"{half.background_folder} is not a folder; expected the pictures listed in "
-            f"{half.background_list}; pass their folder as {option}"
+            f"{half.background_folder} is not a folder; expected the pictures {listed}; "
+            f"pass their folder as {half.option}"
         )
     for folder in {half.merged(0).parent, half.fitted(0).parent}:
         folder.mkdir(exist_ok=True)

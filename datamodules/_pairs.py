@@ -1,5 +1,8 @@
-"""Test sets whose samples are files that lie over one another: image, alpha, perhaps a trimap."""
+"""Samples that are files over one another (image, alpha, perhaps a trimap), and where they lie."""
 
+import hashlib
+import logging
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +13,8 @@ import numpy as np
 from mattingzoo.io import check_sizes, list_images, read_gray, read_rgb, read_trimap, some
 from mattingzoo.source import Pictures, Source, Split
 
+log = logging.getLogger(__name__)
+
 
 class FilesSource(Source):
     """Samples that are one file for each key.
@@ -18,6 +23,7 @@ class FilesSource(Source):
         names: One for each sample.
         files: The files of each sample by contract key, the same keys for every sample.
         foreground_names: What each sample shows; None takes the names.
+        upright: Turn pictures as their EXIF orientation says; False takes the stored pixels.
 
     Raises:
         ValueError: If two samples have one name.
@@ -28,6 +34,7 @@ class FilesSource(Source):
         names: Sequence[str],
         files: Sequence[Mapping[str, Path]],
         foreground_names: Sequence[str] | None = None,
+        upright: bool = True,
     ) -> None:
         twice = sorted(name for name, count in Counter(names).items() if count > 1)
         if twice:
@@ -36,12 +43,15 @@ class FilesSource(Source):
         self.foreground_names = names if foreground_names is None else foreground_names
         self.native = frozenset(files[0])
         self._files = files
+        self._upright = upright
 
     def load(self, index: int, rng: np.random.Generator) -> Pictures:
         """Decode the files of one sample, all of one size."""
         files = self._files[index]
         readers = {"alpha": read_gray, "trimap": read_trimap}
-        pictures = {key: readers.get(key, read_rgb)(path) for key, path in files.items()}
+        pictures = {
+            key: readers.get(key, read_rgb)(path, self._upright) for key, path in files.items()
+        }
         check_sizes(pictures, files)
         return pictures
 
@@ -61,6 +71,25 @@ def require_test(split: Split, dataset: str) -> None:
             f"{dataset} is a test set, it has no {split!r} split; train and validate on another "
             "data set, and score on this one with `mattingzoo test` or benchmarks/run.py"
         )
+
+
+def held_out(count: int, holdout: int, split: Split) -> slice:
+    """Which training foregrounds a split takes, the last ones to validate on.
+
+    Args:
+        count: How many there are, in their order.
+        holdout: How many validate instead of being trained on.
+        split: ``train`` or ``val``.
+
+    Raises:
+        ValueError: If none would be left to train on.
+    """
+    if not 0 <= holdout < count:
+        raise ValueError(
+            f"holdout must leave some of the {count} training foregrounds, got {holdout}"
+        )
+    kept = count - holdout
+    return slice(0, kept) if split == "train" else slice(kept, count)
 
 
 def require_folders(root: Path, folders: Sequence[str]) -> None:
@@ -98,6 +127,30 @@ def by_stem(folder: Path) -> dict[str, Path]:
     return stems
 
 
+def match(root: Path, folders: Mapping[str, str]) -> list[dict[str, Path]]:
+    """Pictures of one stem in several folders, sorted by name.
+
+    Args:
+        root: Folder that holds them all.
+        folders: Their names by contract key.
+
+    Returns:
+        The files of each stem, by key.
+
+    Raises:
+        FileNotFoundError: If a folder is missing or empty, or a file lacks a partner.
+        ValueError: If two files of a folder have one stem.
+    """
+    require_folders(root, list(folders.values()))
+    pictures = {key: by_stem(root / name) for key, name in folders.items()}
+    stems = list(dict.fromkeys(stem for files in pictures.values() for stem in files))
+    lacking = [
+        f"{folders[key]}/{stem}" for stem in stems for key in folders if stem not in pictures[key]
+    ]
+    require_partners(root, lacking)
+    return [{key: pictures[key][stem] for key in folders} for stem in stems]
+
+
 def require_partners(root: Path, lacking: Sequence[str]) -> None:
     """Refuse a copy that lacks files.
 
@@ -123,3 +176,50 @@ def contents(folder: Path, most: int = 12) -> str:
     names = [path.name + ("/" if path.is_dir() else "") for path in paths]
     shown = ", ".join(names[:most]) or "nothing"
     return shown if len(names) <= most else f"{shown}, ... ({len(names)} in all)"
+
+
+def find_folder(parent: Path, *names: str) -> Path:
+    """The first of some folders that is there, in its own case or else in any.
+
+    Returns:
+        It, or where the first one should be if none is there.
+    """
+    inside = [path for path in parent.iterdir() if path.is_dir()] if parent.is_dir() else []
+    for name in names:
+        if (parent / name).is_dir():
+            return parent / name
+        alike = sorted(path for path in inside if path.name.lower() == name.lower())
+        if alike:
+            return alike[0]
+    return parent / names[0]
+
+
+def nearby(root: Path, name: str) -> Path:
+    """A folder that several data sets share: in the root, beside it, or in a data set beside it.
+
+    The last one, such as the copy of VOC that belongs to Composition-1k, is searched for up to two
+    folders above the root; a warning tells of it, for what it holds decides what is composed.
+
+    Returns:
+        It, or where it belongs in the root if it is nowhere.
+    """
+    above = root.resolve().parents[:2]
+    for folder in (root / name, *(parent / name for parent in above)):
+        if folder.is_dir():
+            return folder
+    for parent in above:
+        for folder in sorted(parent.glob(f"*/{name}")):
+            log.warning("%s has no %s; taken from %s", root, name, folder)
+            return folder
+    return root / name
+
+
+def chosen_by_name(name: str, files: Sequence[Path]) -> Path:
+    """One of some files, the same for the same name, whatever other samples there are."""
+    digest = hashlib.sha256(name.encode(errors="surrogateescape")).digest()
+    return files[int.from_bytes(digest[:8], "big") % len(files)]
+
+
+def in_natural_order(name: str) -> list[str | int]:
+    """Sort key that puts ``a_2`` before ``a_10``."""
+    return [int(part) if k % 2 else part for k, part in enumerate(re.split(r"([0-9]+)", name))]

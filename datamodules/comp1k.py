@@ -1,24 +1,20 @@
 """Composition-1k, the data set of Deep Image Matting."""
 
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import Literal
 
 from mattingzoo.datamodule import MattingDataModule
-from mattingzoo.datamodules._comp1k_check import check, how_to_compose
 from mattingzoo.datamodules._comp1k_layout import evaluation_half, training_half
-from mattingzoo.datamodules._compose import compose
+from mattingzoo.datamodules._compose import ComposeReport, compose_half
+from mattingzoo.datamodules._half_check import CheckReport, check_halves
+from mattingzoo.datamodules._half_sources import CompositesSource, LayersSource
+from mattingzoo.datamodules._pairs import held_out
 from mattingzoo.dataset import OnBadFile
-from mattingzoo.io import check_sizes, read_gray, read_rgb, read_trimap, some
 from mattingzoo.recipe import Recipe
-from mattingzoo.source import Pictures, Source, Split
-
-# `mattingzoo data check comp1k` and `mattingzoo data compose comp1k` look here for the last two.
-__all__ = ["Comp1kTest", "Comp1kTrain", "Composition1k", "check", "compose"]
+from mattingzoo.source import Source, Split
 
 
-class Comp1kTrain(Source):
+class Comp1kTrain(LayersSource):
     """Training pairs of Composition-1k on COCO: one sample for each line of the background list.
 
     Args:
@@ -31,38 +27,14 @@ class Comp1kTrain(Source):
         ValueError: If the lists do not hold 100 backgrounds for each foreground.
     """
 
-    native = frozenset({"foreground", "alpha", "background"})
-    true_outside = True  # foregrounds are the original photographs
-
     def __init__(
         self, root: Path, coco: Path | None = None, foregrounds: slice = slice(None)
     ) -> None:
-        self.half = training_half(root, coco)
-        self.half.require()
-        taken = range(len(self.half.foregrounds))[foregrounds]
-        each = self.half.repeats
-        self.lines = [line for k in taken for line in range(k * each, (k + 1) * each)]
-        self.names = [self.half.name(line) for line in self.lines]
-        self.foreground_names = [self.half.stem(line) for line in self.lines]
-
-    def load(self, index: int, rng: np.random.Generator) -> Pictures:
-        """Decode one pair and its background, which keeps its own size."""
-        foreground, alpha, background = self.files(index)
-        pictures = {
-            "foreground": read_rgb(foreground, upright=False),
-            "alpha": read_gray(alpha, upright=False),
-        }
-        check_sizes(pictures, {"foreground": foreground, "alpha": alpha})
-        return {**pictures, "background": read_rgb(background, upright=False)}
-
-    def files(self, index: int) -> list[Any]:
-        """Foreground, matte and background."""
-        line = self.lines[index]
-        half = self.half
-        return [half.foreground(line), half.alpha(line), half.background(line)]
+        # Foregrounds are the original photographs.
+        super().__init__(training_half(root, coco), foregrounds, true_outside=True)
 
 
-class Comp1kTest(Source):
+class Comp1kTest(CompositesSource):
     """The 1,000 composites of Composition-1k with the trimaps shipped for each.
 
     The native key ``background`` is there if ``Test_set/bg`` is.
@@ -76,52 +48,8 @@ class Comp1kTest(Source):
         ValueError: If the lists do not hold 20 backgrounds for each foreground.
     """
 
-    true_outside = True
-
     def __init__(self, root: Path) -> None:
-        self.half = evaluation_half(root)
-        with_background = self.half.fitted(0).parent.is_dir()
-        self._file_of = {
-            "alpha": self.half.alpha,
-            "image": self.half.merged,
-            "trimap": self.half.trimap,
-            "foreground": self.half.foreground,
-            **({"background": self.half.fitted} if with_background else {}),
-        }
-        self.native = frozenset(self._file_of)
-        self._require()
-        self.names = [self.half.name(line) for line in range(len(self.half))]
-        self.foreground_names = [self.half.stem(line) for line in range(len(self.half))]
-
-    def load(self, index: int, rng: np.random.Generator) -> Pictures:
-        """Decode one composite with its layers and its trimap."""
-        files = {key: file_of(index) for key, file_of in self._file_of.items()}
-        readers = {"alpha": read_gray, "trimap": read_trimap}
-        pictures = {
-            key: readers.get(key, read_rgb)(file, upright=False) for key, file in files.items()
-        }
-        check_sizes(pictures, files)
-        return pictures
-
-    def files(self, index: int) -> list[Any]:
-        """Matte, composite, trimap, foreground and, if it was kept, background."""
-        return [file_of(index) for file_of in self._file_of.values()]
-
-    def _require(self) -> None:
-        half = self.half
-        miscount = half.miscount()
-        if miscount:
-            raise ValueError(miscount)
-        if not half.merged(0).parent.is_dir():
-            raise FileNotFoundError(how_to_compose(half))
-        files = [file_of(i) for file_of in self._file_of.values() for i in range(len(half))]
-        missing = half.absent(files)
-        if missing:
-            raise FileNotFoundError(
-                f"{half.root} lacks {some(missing)}; composites are made, and finished where they "
-                f"were broken off, by: mattingzoo data compose comp1k --root {half.root}; all else "
-                "belongs to the release"
-            )
+        super().__init__(evaluation_half(root), true_outside=True)
 
 
 class Composition1k(MattingDataModule):
@@ -180,10 +108,53 @@ class Composition1k(MattingDataModule):
         if split == "test" or (split == "val" and self.holdout == 0):
             return Comp1kTest(self.root)
         count = len(training_half(self.root, self.coco).foregrounds)
-        if not 0 <= self.holdout < count:
-            raise ValueError(
-                f"holdout must leave some of the {count} training foregrounds, got {self.holdout}"
-            )
-        kept = count - self.holdout
-        taken = slice(0, kept) if split == "train" else slice(kept, count)
-        return Comp1kTrain(self.root, self.coco, taken)
+        return Comp1kTrain(self.root, self.coco, held_out(count, self.holdout, split))
+
+
+# `mattingzoo data check comp1k` and `mattingzoo data compose comp1k` look here for these.
+
+
+def check(
+    root: Path, coco: Path | None = None, voc: Path | None = None, progress: bool = True
+) -> CheckReport:
+    """Compare a copy of Composition-1k with its lists.
+
+    Args:
+        root: Folder that holds ``Training_set`` and ``Test_set``.
+        coco: Folder of COCO train2014; None takes ``root/train2014``.
+        voc: Folder of VOC's JPEGImages; None takes ``root/VOCdevkit/VOC2012/JPEGImages``.
+        progress: Show progress bars.
+    """
+    halves = {
+        "training": lambda: training_half(root, coco),
+        "test": lambda: evaluation_half(root, voc),
+    }
+    return check_halves(halves, progress)
+
+
+def compose(
+    root: Path,
+    split: Literal["train", "test"],
+    coco: Path | None = None,
+    voc: Path | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> ComposeReport:
+    """Write the composites and fitted backgrounds of one half of Composition-1k.
+
+    See :func:`mattingzoo.datamodules._compose.compose_half`.
+
+    Args:
+        root: Folder that holds ``Training_set`` and ``Test_set``.
+        split: Which half. Training composites are 43,100 and not needed: training composes itself.
+        coco: Folder of COCO train2014; None takes ``root/train2014``.
+        voc: Folder of VOC's JPEGImages; None takes ``root/VOCdevkit/VOC2012/JPEGImages``.
+        workers: Processes; None takes one per core, 1 stays in this process.
+        progress: Show a progress bar.
+
+    Raises:
+        FileNotFoundError: If the half or the folder of its backgrounds is not there.
+        ValueError: If its lists are unusable.
+    """
+    half = training_half(root, coco) if split == "train" else evaluation_half(root, voc)
+    return compose_half(half, workers, progress)

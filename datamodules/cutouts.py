@@ -1,6 +1,5 @@
 """Cut-outs to be laid over backgrounds."""
 
-import hashlib
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from mattingzoo.datamodule import MattingDataModule
+from mattingzoo.datamodules._pairs import chosen_by_name
 from mattingzoo.dataset import OnBadFile
 from mattingzoo.io import bad_file, list_images, read_names, read_rgb, read_rgba, some
 from mattingzoo.recipe import Recipe
@@ -72,8 +72,7 @@ class CutoutsSource(Source):
 
     def _fixed_background(self, index: int) -> Path:
         # By name, so that neither the order of the list nor other foregrounds change a pair.
-        digest = hashlib.sha256(self.names[index].encode()).digest()
-        return self.backgrounds[int.from_bytes(digest[:8], "big") % len(self.backgrounds)]
+        return chosen_by_name(self.names[index], self.backgrounds)
 
 
 class Cutouts(MattingDataModule):

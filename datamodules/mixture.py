@@ -19,6 +19,7 @@ class MixtureSource(Source):
     def __init__(self, parts: Sequence[Source], labels: Sequence[str]) -> None:
         self.parts = parts
         self.native = frozenset.intersection(*(part.native for part in parts))
+        self.natural = all(part.natural for part in parts)
         self.ends = list(accumulate(len(part) for part in parts))
         labelled = list(zip(labels, parts, strict=True))
         self.names = [f"{label}/{name}" for label, part in labelled for name in part.names]

@@ -114,7 +114,7 @@ class MattingDataset(Dataset[Batch | None]):
 
     def _window(self, pictures: Pictures, rng: np.random.Generator) -> Batch:
         assert self.recipe is not None
-        layers = pictures.keys() >= set(LAYERS)
+        layers = pictures.keys() >= set(LAYERS) and not self.source.natural
         kept = [key for key in (LAYERS if layers else WITHOUT_LAYERS) if key in pictures]
         windows, side = cut({key: pictures[key] for key in kept}, self.recipe, rng)
         if layers and self.recipe.degrade > 0:

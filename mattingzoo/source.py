@@ -28,12 +28,15 @@ class Source(ABC):
             foregrounds; averages over the former are not 1,000 independent measurements.
         true_outside: Whether foreground colours are meaningful where alpha is 0. Cut-outs are
             arbitrary there (often black), so their colours are carried outward before resampling.
+        natural: Whether images are photographs, their layers estimates. Training then keeps the
+            image and turns its layers with it; it does not compose them anew.
     """
 
     native: frozenset[str]
     names: Sequence[str]
     foreground_names: Sequence[str]
     true_outside: bool = False
+    natural: bool = False
 
     def __len__(self) -> int:
         return len(self.names)

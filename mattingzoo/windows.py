@@ -33,7 +33,7 @@ def cut(pictures: Pictures, recipe: Recipe, rng: np.random.Generator) -> tuple[P
     top, left = _corner(alpha, side, rng)
     windows = {}
     for key, picture in pictures.items():
-        if key != "background":
+        if key != "background" or "image" in pictures:  # a background under its image stays there
             windows[key] = picture[top : top + side, left : left + side]
         elif recipe.background == "aligned":
             windows[key] = _aligned(picture, alpha.shape, top, left, side)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mattingzoo.datamodules._comp1k_check import CheckReport
+from mattingzoo.datamodules._half_check import CheckReport
 from mattingzoo.datamodules.comp1k import (
     Comp1kTest,
     Comp1kTrain,

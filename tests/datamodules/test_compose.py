@@ -9,7 +9,7 @@ from PIL import Image
 
 from mattingzoo.adobe import adobe_composite
 from mattingzoo.datamodules._comp1k_layout import evaluation_half
-from mattingzoo.datamodules._compose import compose
+from mattingzoo.datamodules.comp1k import compose
 from mattingzoo.io import Picture, read_gray, read_rgb, write_png, write_text_atomic
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "comp1k_layout"

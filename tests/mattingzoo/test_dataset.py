@@ -178,6 +178,21 @@ def test_layers_are_preferred_to_their_image() -> None:
     assert "trimap" not in sample
 
 
+def test_photograph_is_preferred_to_its_estimated_layers() -> None:
+    class Photograph(Drawn):
+        natural = True
+
+        def load(self, index: int, rng: np.random.Generator) -> Pictures:
+            picture = rng.integers(256, size=(30, 20, 3), dtype=np.uint8)
+            layers = dict.fromkeys(("foreground", "background"), picture)
+            return {"image": picture, "alpha": super().load(10, rng)["alpha"], **layers}
+
+    sample = training(Photograph())[0, 0]
+    assert sample is not None
+    for key in ("foreground", "background"):  # cut where the image is, though RECIPE is "random"
+        assert torch.equal(sample[key], sample["image"])  # type: ignore[literal-required]
+
+
 def test_bad_file_stops_the_run() -> None:
     with pytest.raises(BadFileError, match=r"^4\.png is truncated$"):
         training(Drawn(bad=(4,)))[0, 4]

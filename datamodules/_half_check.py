@@ -1,18 +1,13 @@
-"""Everything that is wrong with a copy of Composition-1k, found at once."""
+"""Everything that is wrong with a copy of a composed data set, found at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.progress import track
 
-from mattingzoo.datamodules._comp1k_layout import (
-    Half,
-    evaluation_half,
-    files_in,
-    training_half,
-)
+from mattingzoo.datamodules._half import Half, files_in, relative
 from mattingzoo.io import BadFileError, image_size, odd_trimap_values, parse_trimap, read_gray
 
 
@@ -35,25 +30,22 @@ class CheckReport:
         return "\n".join([f"looked at {looked_at or 'nothing'}", *self.problems, summary])
 
 
-def check(
-    root: Path, coco: Path | None = None, voc: Path | None = None, progress: bool = True
-) -> CheckReport:
-    """Compare a copy of Composition-1k with its lists.
+def check_halves(halves: Mapping[str, Callable[[], Half]], progress: bool = True) -> CheckReport:
+    """Compare the halves of a copy with their lists.
 
     Looks for missing and unlisted files, lists of the wrong length, layers that differ in size
     (by their headers), and trimaps with gray values they should not hold (by decoding them).
 
     Args:
-        root: Folder that holds ``Training_set`` and ``Test_set``.
-        coco: Folder of COCO train2014; None takes ``root/train2014``.
-        voc: Folder of VOC's JPEGImages; None takes ``root/VOCdevkit/VOC2012/JPEGImages``.
+        halves: What makes each half, by name, ``training`` or ``test``; the latter's composites
+            are looked at, too.
         progress: Show progress bars.
     """
     report = CheckReport()
-    for kind in ("training", "test"):
+    for kind, make in halves.items():
         try:
-            half = training_half(root, coco) if kind == "training" else evaluation_half(root, voc)
-        except (FileNotFoundError, BadFileError) as error:
+            half = make()
+        except (FileNotFoundError, ValueError) as error:
             report.problems.append(str(error))
             continue
         report.counts[f"{kind} foregrounds"] = len(half.foregrounds)
@@ -65,6 +57,28 @@ def check(
     return report
 
 
+def how_to_compose(half: Half) -> str:
+    """What to say where the test composites have not been made."""
+    return (
+        f"{relative(half.root, half.merged(0).parent)}: missing, the release has you make it; "
+        f"run: mattingzoo data compose {half.dataset} --root {half.root}"
+    )
+
+
+def differing_sizes(
+    root: Path, pairs: list[tuple[Path, Path]], folder: Path, progress: bool = True
+) -> list[str]:
+    """Pairs of pictures that should be of one size, and are not; missing ones are not told.
+
+    Args:
+        root: Paths are shown relative to it.
+        pairs: Each picture behind the one it must fit.
+        folder: What the progress bar names.
+        progress: Show it.
+    """
+    return _all(root, _differ, pairs, folder, progress)
+
+
 def _check_layers(half: Half, report: CheckReport, progress: bool) -> None:
     """Lists, foregrounds, mattes and backgrounds."""
     miscount = half.miscount()
@@ -72,12 +86,12 @@ def _check_layers(half: Half, report: CheckReport, progress: bool) -> None:
     report.problems += [f"{path}: missing" for path in half.missing()]
     listed = set(half.foregrounds)
     for part in half.parts:
-        for kind in ("fg", "alpha"):
+        for kind in half.kinds:
             folder = half.folder / part / kind
             report.problems += _unlisted(half, folder, listed, half.foreground_list.name)
     first = range(0, len(half), half.repeats)
     pairs = [(half.foreground(i), half.alpha(i)) for i in first]
-    report.problems += _all(half, _differ, pairs, half.folder, progress)
+    report.problems += differing_sizes(half.root, pairs, half.folder, progress)
 
 
 def _check_composites(half: Half, report: CheckReport, progress: bool) -> None:
@@ -85,38 +99,27 @@ def _check_composites(half: Half, report: CheckReport, progress: bool) -> None:
     samples = range(len(half))
     names = {f"{half.name(i)}.png" for i in samples}
     merged = half.merged(0).parent
-    if not merged.is_dir():
+    if not merged.is_dir() and not half.on_the_fly:
         report.problems.append(how_to_compose(half))
-    for file_of, find in (
-        (half.trimap, _trimap_problem),
-        (half.merged, _differ),
-        (half.fitted, _differ),
-    ):
+    kinds = [(half.merged, _differ), (half.fitted, _differ)]
+    for file_of, find in [(half.trimap, _trimap_problem), *kinds] if half.trimaps else kinds:
         folder = file_of(0).parent
-        if not folder.is_dir() and file_of != half.trimap:
+        if not folder.is_dir() and find != _trimap_problem:
             continue  # merged was reported; a background is needed only by some models
         missing = half.absent([file_of(i) for i in samples])
         report.problems += [f"{path}: missing" for path in missing]
         report.problems += _unlisted(half, folder, names, "the lists' composites")
         report.counts[f"test {folder.name}"] = sum(file_of(i).exists() for i in samples)
         pairs = [(half.alpha(i), file_of(i)) for i in samples]
-        report.problems += _all(half, find, pairs, folder, progress)
-
-
-def how_to_compose(half: Half) -> str:
-    """What to say where the test composites have not been made."""
-    return (
-        f"{half.relative(half.merged(0).parent)}: missing, the release has you make it; "
-        f"run: mattingzoo data compose comp1k --root {half.root}"
-    )
+        report.problems += _all(half.root, find, pairs, folder, progress)
 
 
 def _unlisted(half: Half, folder: Path, listed: set[str], where: str) -> list[str]:
     extra = sorted(files_in(folder) - listed)
-    return [f"{half.relative(folder / name)}: not in {where}" for name in extra]
+    return [f"{relative(half.root, folder / name)}: not in {where}" for name in extra]
 
 
-def _differ(half: Half, first: Path, second: Path) -> str | None:
+def _differ(root: Path, first: Path, second: Path) -> str | None:
     """Two pictures that should be of one size, and are not; missing ones are told elsewhere."""
     if not (first.exists() and second.exists()):
         return None
@@ -126,13 +129,13 @@ def _differ(half: Half, first: Path, second: Path) -> str | None:
         return str(error)
     if (height, width) == (rows, columns):
         return None
-    shown = f"{width} x {height} as {half.relative(first)}"
-    return f"{half.relative(second)}: {columns} x {rows} pixels; expected {shown}"
+    shown = f"{width} x {height} as {relative(root, first)}"
+    return f"{relative(root, second)}: {columns} x {rows} pixels; expected {shown}"
 
 
-def _trimap_problem(half: Half, alpha: Path, trimap: Path) -> str | None:
+def _trimap_problem(root: Path, alpha: Path, trimap: Path) -> str | None:
     """A trimap of another size, not decodable, or with gray values it should not hold."""
-    problem = _differ(half, alpha, trimap)
+    problem = _differ(root, alpha, trimap)
     if problem or not trimap.exists():
         return problem
     try:
@@ -144,21 +147,21 @@ def _trimap_problem(half: Half, alpha: Path, trimap: Path) -> str | None:
         return None
     values = ", ".join(map(str, odd_trimap_values(gray)[:8]))
     return (
-        f"{half.relative(trimap)}: {odd_count} of {gray.size} pixels are not 0, 128 or 255 but "
+        f"{relative(root, trimap)}: {odd_count} of {gray.size} pixels are not 0, 128 or 255 but "
         f"{values}; get it again"
     )
 
 
 def _all(
-    half: Half,
-    find: Callable[[Half, Path, Path], str | None],
+    root: Path,
+    find: Callable[[Path, Path, Path], str | None],
     pairs: list[tuple[Path, Path]],
     folder: Path,
     progress: bool,
 ) -> list[str]:
     """Compare many pairs in threads: decoders let go of the interpreter."""
-    what = f"checking {half.relative(folder)}"
+    what = f"checking {relative(root, folder)}"
     with ThreadPoolExecutor() as pool:
-        results = pool.map(lambda pair: find(half, *pair), pairs)
+        results = pool.map(lambda pair: find(root, *pair), pairs)
         found = track(results, what, total=len(pairs), disable=not progress)
         return [problem for problem in found if problem]
