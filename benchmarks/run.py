@@ -49,8 +49,23 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--model", default="dim,trimap", help="comma list of names, or all")
     p.add_argument("--data", default="synthetic", help="comma list of names, or all")
     p.add_argument("--data-root", help="folder of the data set; for several, NAME=DIR,NAME=DIR")
+    p.add_argument(
+        "--data-option",
+        action="append",
+        default=[],
+        metavar="NAME.KEY=VALUE",
+        help="argument of a data set, e.g. p3m.subset=P3M-500-NP; may be given several times",
+    )
     p.add_argument("--weights", help="weight file; for several models, NAME=FILE,NAME=FILE")
     p.add_argument("--random-weights", action="store_true", help="untrained, for smoke tests only")
+    p.add_argument(
+        "--prompt", choices=["box", "points"], default="box", help="what tells the object, if asked"
+    )
+    p.add_argument(
+        "--prompt-jitter", type=float, default=0.0, metavar="SHARE",
+        help="move each side of a box by up to this share of its width or height (default: 0, the "
+        "tight box of the protocols; 0.1 is what SEMat is trained with)",
+    )  # fmt: skip
     p.add_argument("--region", choices=[*REGIONS, "both"], default="both")
     p.add_argument("--limit", type=int, default=0, help="pictures per data set, evenly spread")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
@@ -77,12 +92,20 @@ def run(arguments: argparse.Namespace) -> None:
     roots = _assign(arguments.data_root, "--data-root")
     weights = _assign(arguments.weights, "--weights")
     datasets = _datasets(arguments.data, roots)
+    options = _options(arguments.data_option, datasets)
     check_login(arguments.wandb)
     check_folder(arguments.out)
     torch.manual_seed(arguments.seed)
+    if not 0 <= arguments.prompt_jitter < 1:
+        raise ValueError(f"--prompt-jitter must lie in [0, 1), got {arguments.prompt_jitter:g}")
     fabric = make_fabric(arguments.device, arguments.precision)
     loaded = [_load(m, weights, arguments) for m in models]
-    sources = {name: _data(name, roots.get(name, roots.get("")), arguments) for name in datasets}
+    sources = {
+        _label(name, options[name]): _data(
+            name, roots.get(name, roots.get("")), options[name], arguments
+        )
+        for name in datasets
+    }
     for data in sources.values():
         data.source("test")  # what is missing is missed now, not after hours
     regions = REGIONS if arguments.region == "both" else (arguments.region,)
@@ -139,11 +162,20 @@ def _about(model: Loaded, dataset: str, fabric: Fabric, arguments: Any) -> Entry
         "recipe": model.recipe,
         "weights": model.weights,
         "weights_sha256": model.weights_sha256,
+        "prompt": _prompt(model, arguments),
         "data": dataset,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
         "precision": arguments.precision,
         "seed": arguments.seed,
     }
+
+
+def _prompt(model: Loaded, arguments: Any) -> str | None:
+    """What tells a model the object; None for one that is not told."""
+    if not model.module.prompts:
+        return None
+    moved = arguments.prompt == "box" and arguments.prompt_jitter > 0
+    return f"box ±{100 * arguments.prompt_jitter:g} %" if moved else str(arguments.prompt)
 
 
 def _protocol(data: MattingDataModule, model: Loaded) -> str:
@@ -157,14 +189,42 @@ def _protocol(data: MattingDataModule, model: Loaded) -> str:
     return f"{trimap}; {known}; full size; mattes rounded to 8 bits; means over images"
 
 
-def _data(name: str, root: str | None, arguments: Any) -> MattingDataModule:
+def _data(
+    name: str, root: str | None, options: dict[str, Any], arguments: Any
+) -> MattingDataModule:
     cls = names.find_datamodule(name)
-    return cls(
+    data = cls(
         root,
         num_workers=arguments.num_workers,
         on_bad_file=arguments.on_bad_file,
         limit=arguments.limit,
+        **options,
     )
+    data.evaluation_box_jitter = arguments.prompt_jitter
+    return data
+
+
+def _options(given: list[str], datasets: list[str]) -> dict[str, dict[str, Any]]:
+    """``NAME.KEY=VALUE``, checked against the data sets' own arguments; digits are a number."""
+    common = set(inspect.signature(MattingDataModule).parameters)
+    options: dict[str, dict[str, Any]] = {name: {} for name in datasets}
+    for text in given:
+        name, _, rest = text.partition(".")
+        key, equals, value = rest.partition("=")
+        if name not in options:
+            raise ValueError(f"--data-option {text!r}: {name!r} is not one of --data")
+        known = sorted(set(inspect.signature(names.find_datamodule(name)).parameters) - common)
+        if not equals or key not in known:
+            own = ", ".join(known) or "none"
+            raise ValueError(f"--data-option takes NAME.KEY=VALUE, {name} has {own}; got {text!r}")
+        options[name][key] = int(value) if value.isdigit() else value
+    return options
+
+
+def _label(name: str, options: dict[str, Any]) -> str:
+    """What tables call a data set: with what was chosen of it, but not where it lies."""
+    chosen = [str(value) for value in options.values()]
+    return "-".join([name, *(text for text in chosen if Path(text).name == text)])
 
 
 def _fingerprint(data: MattingDataModule) -> list[Any]:
@@ -200,7 +260,10 @@ def _datasets(text: str, roots: dict[str, str]) -> list[str]:
 
 def _load(name: str, weights: dict[str, str], arguments: argparse.Namespace) -> Loaded:
     own = weights.get(name, weights.get(""))
-    return load_model(name, own, arguments.random_weights)
+    model = load_model(name, own, arguments.random_weights)
+    if model.module.prompts:
+        model.module.use_prompt(arguments.prompt)
+    return model
 
 
 def _assign(text: str | None, option: str) -> dict[str, str]:

@@ -46,6 +46,50 @@ class TrimapBaseline(Baseline):
         return batch["trimap"]
 
 
+class BoxBaseline(Baseline):
+    """The box itself: opaque inside, nothing outside. What a model that reads boxes has to beat."""
+
+    inputs: ClassVar[tuple[str, ...]] = ("image", "box")
+    prompts: ClassVar[tuple[str, ...]] = ("box",)
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Filled boxes [B, 1, H, W]."""
+        height, width = batch["image"].shape[-2:]
+        x0, y0, x1, y1 = (side.view(-1, 1, 1, 1) for side in batch["box"].unbind(dim=1))
+        x = torch.arange(width, device=batch["box"].device)
+        y = torch.arange(height, device=batch["box"].device).view(-1, 1)
+        return ((x >= x0) & (x < x1) & (y >= y0) & (y < y1)).float()
+
+
+class ConstantBaseline(Baseline):
+    """One value everywhere: what a model that looks at the image has to beat on whole images."""
+
+    inputs = ("image",)
+    value: ClassVar[float]
+
+    def forward(self, batch: Batch) -> Tensor:
+        """The value as mattes [B, 1, H, W]."""
+        return torch.full_like(batch["image"][:, :1], self.value)
+
+
+class AllForeground(ConstantBaseline):
+    """Alpha 1 everywhere: the whole picture is foreground."""
+
+    value = 1.0
+
+
+class AllBackground(ConstantBaseline):
+    """Alpha 0 everywhere: nothing in the picture is foreground."""
+
+    value = 0.0
+
+
+class Mean(ConstantBaseline):
+    """Alpha 0.5 everywhere: the mean of the two above, without a look at any data set."""
+
+    value = 0.5
+
+
 class PyMatting(Baseline):
     """A method of the pymatting library, on the CPU in double precision."""
 
@@ -123,7 +167,11 @@ class SharedMatting(PyMatting):
 
 
 BASELINES: dict[str, Callable[[], Baseline]] = {
+    "all-foreground": AllForeground,
+    "all-background": AllBackground,
+    "mean": Mean,
     "trimap": TrimapBaseline,
+    "box": BoxBaseline,
     "closed-form": ClosedForm,
     "knn": KNN,
     "lbdm": LBDM,

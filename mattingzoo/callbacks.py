@@ -76,6 +76,8 @@ class Speed(Callback):
 class Panels(Callback):
     """Save image, trimap, prediction, truth and error of a few pictures at each validation.
 
+    What else a model gives, its extras, stands to the right of these.
+
     Written as ``panels/step-N.png`` beside the run's metrics, and to Weights & Biases if that
     logs the run.
 
@@ -110,7 +112,8 @@ class Panels(Callback):
         total = batches[0] if isinstance(batches, list) else batches
         stride = max(int(total) // self.count, 1) if self.count else 0
         if stride and batch_idx % stride == 0 and len(self._rows) < self.count:
-            self._rows.append(panel(batch, outputs, self.height))
+            extras = {name: picture for name, picture in outputs.items() if name != "alpha"}
+            self._rows.append(panel(batch, outputs["alpha"], self.height, extras))
 
     def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the panel."""

@@ -12,7 +12,7 @@ from mattingzoo.statistics import LEVEL, Difference, paired_difference
 
 Row = dict[str, str]
 #: What tells two rows of one model, data set, region and picture apart.
-VARIANT = ("weights_sha256", "device", "precision")
+VARIANT = ("weights_sha256", "prompt", "device", "precision")
 NEEDED = ("model", "data", "region", "name", *SCORES)
 
 
@@ -103,12 +103,16 @@ def choose(path: Path, rows: Sequence[Row], model: str | None) -> Run:
         raise ValueError(f"{path} holds no {model!r}; there are {', '.join(names)}")
     seen = {(row["data"], row["region"], row["name"]) for row in chosen}
     if len(seen) < len(chosen):
-        variants = dict.fromkeys(", ".join(row.get(k, "") for k in VARIANT) for row in chosen)
+        variants = dict.fromkeys(_variant(row) for row in chosen)
         raise ValueError(
-            f"{path} holds several runs of {name!r}, by weights, device and precision: "
+            f"{path} holds several runs of {name!r}, by weights, prompt, device and precision: "
             f"{'; '.join(variants)}; choose with {name}@TEXT, where one of these begins with TEXT"
         )
     return Run(path, model, chosen)
+
+
+def _variant(row: Row) -> str:
+    return ", ".join(filter(None, (row.get(key) for key in VARIANT)))
 
 
 def _is_variant(row: Row, text: str) -> bool:

@@ -17,7 +17,14 @@ from mattingzoo.pictures import Picture, to_bytes
 def predict_matte(
     module: MattingModule, fabric: Fabric, image: Picture, trimap: Picture | None = None
 ) -> Picture:
-    """Predict the matte of one picture.
+    """Predict the matte of one picture; see :func:`predict_with_extras`, of which it is a part."""
+    return predict_with_extras(module, fabric, image, trimap)[0]
+
+
+def predict_with_extras(
+    module: MattingModule, fabric: Fabric, image: Picture, trimap: Picture | None = None
+) -> tuple[Picture, dict[str, Picture]]:
+    """Predict the matte of one picture, and whatever else the model gives with it.
 
     Args:
         module: A model, on the device of ``fabric``.
@@ -26,7 +33,8 @@ def predict_matte(
         trimap: [H, W] of 0, 128 and 255, for models that read one.
 
     Returns:
-        Matte [H, W], 8 bits, rounded to nearest.
+        Matte [H, W], and by name the model's extras [H, W] or [H, W, 3]; 8 bits, rounded to
+        nearest.
 
     Raises:
         ValueError: If the model needs an input that is not given, or sizes differ.
@@ -52,7 +60,32 @@ def predict_matte(
             )
         )
     with fabric.autocast():
-        return to_bytes(module.matte(batch)[0])
+        matte, extras = module.matte_with_extras(batch)
+    return to_bytes(matte[0]), {name: to_bytes(picture[0]) for name, picture in extras.items()}
+
+
+def predict_prompted(
+    module: MattingModule,
+    fabric: Fabric,
+    image: Picture,
+    boxes: torch.Tensor | None = None,
+    points: torch.Tensor | None = None,
+) -> list[Picture]:
+    """Predict the mattes of several objects of one picture, each told by a box or by clicks.
+
+    Args:
+        module: A model that takes prompts, on the device of ``fabric``.
+        fabric: Gives device and precision.
+        image: [H, W, 3], 8 bits.
+        boxes: x0, y0, x1, y1 in pixels [N, 4], x1 and y1 exclusive.
+        points: x, y and 1 on the object, 0 beside it [N, P, 3]; instead of boxes.
+
+    Returns:
+        A matte [H, W] for each object, 8 bits, rounded to nearest.
+    """
+    with fabric.autocast():
+        mattes = module.eval().prompted(_tensor(image / 255.0, fabric), boxes, points)
+    return [to_bytes(matte) for matte in mattes]
 
 
 def cut_out(image: Picture, matte: Picture) -> Picture:

@@ -1,5 +1,6 @@
 """Pictures for people: panels that show at a glance what a model did."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import cv2
@@ -20,13 +21,16 @@ def to_bytes(picture: Tensor) -> Picture:
     return np.asarray(scaled[0] if len(scaled) == 1 else scaled.transpose(1, 2, 0))
 
 
-def panel(batch: Batch, pred: Tensor, height: int) -> Picture:
-    """One row: image, trimap, prediction, truth, error, and the cut-out on green.
+def panel(
+    batch: Batch, pred: Tensor, height: int, extras: Mapping[str, Tensor] | None = None
+) -> Picture:
+    """One row: image, trimap, prediction, truth, error, the cut-out on green, and the extras.
 
     Args:
         batch: A batch with image, alpha and trimap; its first sample is shown.
         pred: Mattes [B, 1, H, W] in [0, 1].
         height: Height of the row in pixels; pictures keep their proportions.
+        extras: What else a model gave by name, [B, 1, H, W] or [B, 3, H, W] in [0, 1].
 
     Returns:
         [height, width, 3].
@@ -37,6 +41,7 @@ def panel(batch: Batch, pred: Tensor, height: int) -> Picture:
     colour = batch["foreground"][0] if "foreground" in batch else image
     cutout = composite(colour[None], matte[None], green[None])[0]
     pictures = [image, trimap, matte, alpha, heat((matte - alpha).abs()), cutout]
+    pictures += [picture[0] for picture in (extras or {}).values()]
     return np.concatenate([resize(colourful(to_bytes(p)), height) for p in pictures], axis=1)
 
 

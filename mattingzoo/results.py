@@ -38,7 +38,7 @@ UNITS_TEXT = "SAD Grad Conn: sum / 1000; MSE MAD: mean"  # in a column of per_im
 CI95 = {score: f"{score}_ci95" for score in ALL_SCORES}
 
 KEYS = (
-    *("model", "variant", "recipe", "weights", "weights_sha256"),
+    *("model", "variant", "recipe", "weights", "weights_sha256", "prompt"),
     *("data", "data_hash", "protocol", "region", "n_images", "n_foregrounds"),
     *(key for score in ALL_SCORES for key in (score, CI95[score])),
     *("units", "metrics"),
@@ -46,8 +46,12 @@ KEYS = (
 )
 
 #: What makes two rows of ``results.json``, or of ``per_image.csv``, the same measurement.
-IDENTITY = ("model", "weights_sha256", "data", "data_hash", "region", "device", "precision")
-IMAGE_IDENTITY = ("model", "weights_sha256", "data", "region", "name", "device", "precision")
+IDENTITY = (
+    *("model", "weights_sha256", "prompt", "data", "data_hash", "region", "device", "precision"),
+)
+IMAGE_IDENTITY = (
+    *("model", "weights_sha256", "prompt", "data", "region", "name", "device", "precision"),
+)
 
 Entry = dict[str, Any]
 
@@ -209,7 +213,7 @@ def image_rows(
             "seconds": _measured(result.seconds),
             "peak_memory_mb": _measured(result.peak_memory_mb),
             "flags": " ".join(result.flags),
-            **{key: about[key] for key in ("weights_sha256", "device", "precision")},
+            **{key: about[key] for key in ("weights_sha256", "prompt", "device", "precision")},
             "content": result.content,
             "units": UNITS_TEXT,
             "metrics": METRICS,
@@ -268,7 +272,10 @@ def _caption(entries: Sequence[Entry]) -> list[str]:
 
 
 def _title(entry: Entry) -> str:
-    return entry["model"] if entry["variant"] == "-" else f"{entry['model']} {entry['variant']}"
+    title = entry["model"] if entry["variant"] == "-" else f"{entry['model']} {entry['variant']}"
+    # Tight boxes are what a table is understood to be of.
+    prompt = entry.get("prompt") or "box"
+    return title if prompt == "box" else f"{title} ({prompt})"
 
 
 def _cell(entry: Entry, score: str, rivals: Sequence[Entry]) -> str:

@@ -32,6 +32,7 @@ def save_weights(
     path: str | Path,
     description: Mapping[str, Any],
     dtype: torch.dtype | None = None,
+    leave_out: tuple[str, ...] = (),
 ) -> Path:
     """Write a module's state as safetensors, atomically.
 
@@ -41,6 +42,7 @@ def save_weights(
         description: What one needs to know to use it again: ``model`` (command-line name),
             ``hparams``, ``recipe``, ``data``, … ; stored as JSON in the header.
         dtype: Store floating-point values as this type; None keeps theirs.
+        leave_out: Prefixes of keys that are not written.
 
     Returns:
         The path written.
@@ -50,6 +52,8 @@ def save_weights(
         raise ValueError(f"weights are written as .safetensors, got {path.name!r}")
     state = {}
     for key, value in module.state_dict().items():
+        if key.startswith(leave_out):
+            continue
         tensor = value.detach().cpu().contiguous()
         state[key] = tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor
     header = {"mattingzoo": json.dumps({**description, "version": __version__})}
@@ -99,6 +103,8 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
             return {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - no iterator
     checkpoint = load_pickle(path)
     state = checkpoint.get("state_dict", checkpoint)
+    if isinstance(state.get("model"), dict):  # as detectron2 writes it
+        state = state["model"]
     wrong = [key for key, value in state.items() if not isinstance(value, Tensor)]
     if wrong:
         raise ValueError(f"{path} holds no state dict: {wrong[:5]} are not tensors")

@@ -1,5 +1,6 @@
 """Models: one folder each; none knows a data set or another model."""
 
 from mattingzoo.models.dim import DIM
+from mattingzoo.models.semat import SEMat
 
-__all__ = ["DIM"]
+__all__ = ["DIM", "SEMat"]

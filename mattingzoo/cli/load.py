@@ -56,7 +56,7 @@ def load_model(name: str, weights: str | None = None, random_weights: bool = Fal
     description = read_description(path)
     _check_model(description, name, path)
     module = _build(cls, description.get("hparams", {}))
-    load_weights(module, path)
+    load_weights(module, path, allow_missing=module.training_only)
     label = path.name if path == shipped else str(path)
     variant = description.get("variant") or path.stem
     recipe = _recipe(description.get("recipe"))
@@ -72,7 +72,7 @@ def shipped_weights(name: str) -> Path | None:
 def _build(cls: type[MattingModule], hparams: dict[str, Any]) -> MattingModule:
     # Files that initialised the training are not needed to use its result.
     hparams = {**hparams}
-    for key in ("init_from", "encoder_weights"):
+    for key in ("init_from", "encoder_weights", "sam_checkpoint"):
         hparams.pop(key, None)
     return cls(**hparams)
 

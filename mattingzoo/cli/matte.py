@@ -1,8 +1,11 @@
 """`mattingzoo matte`: mattes of one's own pictures."""
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
+
+from mattingzoo.cli.prompts import add_prompts, check_prompts, prompt_tensors
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
@@ -20,6 +23,12 @@ def register(commands: Any) -> None:
     p.add_argument("--weights", help="weight file; default: those that ship with the model")
     p.add_argument("-o", "--out", type=Path, help="matte to write, or a folder for several")
     p.add_argument("--cutout", type=Path, help="RGBA cut-out to write, or a folder for several")
+    p.add_argument(
+        "--extras", action="store_true",
+        help="also write what else the model gives, such as NAME_adapted_trimap.png, next to the "
+        "matte",
+    )  # fmt: skip
+    add_prompts(p)
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     p.add_argument("--precision", default="32-true", choices=PRECISIONS)
     p.set_defaults(run=run)
@@ -38,6 +47,9 @@ def run(arguments: argparse.Namespace) -> None:
     _check_targets(images, arguments, several)
     fabric = make_fabric(arguments.device, arguments.precision)
     module = load_model(arguments.model, arguments.weights).module.to(fabric.device)
+    if arguments.extras and not module.extras:
+        raise ValueError(f"{arguments.model} gives nothing besides its matte; leave out --extras")
+    check_prompts(arguments, module, several)
     failures = []
     for image in _progress(images):
         try:
@@ -51,8 +63,13 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def _own_pictures(found: list[Path], folder: Path) -> list[Path]:
-    """The pictures of a folder without the mattes and cut-outs of an earlier run."""
-    kept = [path for path in found if not path.stem.endswith(("_alpha", "_cutout"))]
+    """The pictures of a folder without what an earlier run wrote, with whatever model."""
+    from mattingzoo.cli import names
+
+    extras = {name for model in names.models().values() for name in model.extras}
+    written = tuple(f"_{name}" for name in ("alpha", "cutout", *extras))
+    own = re.compile(rf"({'|'.join(map(re.escape, written))})(_[0-9]+)?$")
+    kept = [path for path in found if not own.search(path.stem)]
     if not kept:
         raise ValueError(f"{folder} holds no pictures to matte")
     return kept
@@ -73,16 +90,29 @@ def _check_targets(images: list[Path], arguments: argparse.Namespace, several: b
 def _matte_one(
     image: Path, module: Any, fabric: Any, arguments: argparse.Namespace, several: bool
 ) -> None:
-    from mattingzoo.inference import cut_out, predict_matte
+    from mattingzoo.inference import cut_out, predict_prompted, predict_with_extras
     from mattingzoo.io import read_rgb, read_trimap, write_png
 
     trimap = _trimap_of(image, arguments.trimap)
     picture = read_rgb(image)
-    matte = predict_matte(module, fabric, picture, None if trimap is None else read_trimap(trimap))
-    out = _target(image, arguments.out, several, "_alpha")
-    write_png(out, matte)
-    if arguments.cutout is not None:
-        write_png(_target(image, arguments.cutout, several, "_cutout"), cut_out(picture, matte))
+    known = None if trimap is None else read_trimap(trimap)
+    extras: dict[str, Any] = {}
+    if module.prompts:
+        mattes = predict_prompted(
+            module, fabric, picture, **prompt_tensors(arguments, *picture.shape[:2])
+        )
+    else:
+        matte, extras = predict_with_extras(module, fabric, picture, known)
+        mattes = [matte]
+    for number, matte in enumerate(mattes, start=1):
+        ending = f"_{number}" if len(mattes) > 1 else ""
+        out = _target(image, arguments.out, several, "_alpha", ending)
+        write_png(out, matte)
+        if arguments.cutout is not None:
+            cutout = _target(image, arguments.cutout, several, "_cutout", ending)
+            write_png(cutout, cut_out(picture, matte))
+    for name, extra in extras.items() if arguments.extras else ():
+        write_png(out.with_name(f"{image.stem}_{name}.png"), extra)
 
 
 def _trimap_of(image: Path, trimap: Path | None) -> Path | None:
@@ -96,17 +126,17 @@ def _trimap_of(image: Path, trimap: Path | None) -> Path | None:
     return found[0]
 
 
-def _target(image: Path, out: Path | None, several: bool, ending: str) -> Path:
+def _target(image: Path, out: Path | None, several: bool, kind: str, number: str) -> Path:
     """Where a result goes: the file or folder asked for, or beside the picture."""
     if out is None:
-        return image.with_name(f"{image.stem}{ending}.png")
+        return image.with_name(f"{image.stem}{kind}{number}.png")
     if several or out.is_dir():
         out.mkdir(parents=True, exist_ok=True)
-        return out / f"{image.stem}{ending}.png"
+        return out / f"{image.stem}{kind}{number}.png"
     if out.suffix.lower() != ".png":
         raise ValueError(f"mattes and cut-outs are written as .png, got {out.name!r}")
     out.parent.mkdir(parents=True, exist_ok=True)
-    return out
+    return out.with_name(f"{out.stem}{number}.png")
 
 
 def _progress(images: list[Path]) -> Any:

@@ -234,7 +234,7 @@ def _about(arguments: argparse.Namespace) -> dict[str, Any]:
         "model": arguments.name or arguments.pred.resolve().name,
         **dict.fromkeys(("variant", "recipe", "weights", "device", "precision"), "-"),
         "data": arguments.data or f"{alpha.parent.name}/{alpha.name}",
-        **dict.fromkeys(("weights_sha256", "seed")),
+        **dict.fromkeys(("weights_sha256", "prompt", "seed")),
     }
 
 

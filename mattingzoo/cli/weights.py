@@ -81,7 +81,8 @@ def export(arguments: argparse.Namespace) -> None:
         "recipe": description.get("recipe", {}),
         "data": arguments.data or description.get("data"),
     }
-    path = save_weights(module, arguments.out, kept, torch.float16 if arguments.half else None)
+    dtype = torch.float16 if arguments.half else None
+    path = save_weights(module, arguments.out, kept, dtype, leave_out=module.training_only)
     print(f"{path}: {path.stat().st_size / 2**20:.2f} MiB")
 
 

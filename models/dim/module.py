@@ -1,12 +1,10 @@
 """The training recipe of Deep Image Matting: three stages, two losses."""
 
-import math
 from typing import Literal, Self
 
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Adam, AdamW, Optimizer
-from torch.optim.lr_scheduler import LambdaLR
 
 from mattingzoo.batch import Batch
 from mattingzoo.losses import alpha_prediction_loss, compositional_loss
@@ -21,6 +19,7 @@ from mattingzoo.models.dim.network import (
 from mattingzoo.models.dim.vgg import load_vgg16
 from mattingzoo.module import MattingModule
 from mattingzoo.ops import fill_known, pad_to_multiple, unknown_region
+from mattingzoo.schedules import step_schedule
 from mattingzoo.weights import load_weights
 
 
@@ -159,28 +158,4 @@ class DIM(MattingModule):
         trained = [weight for weight in self.parameters() if weight.requires_grad]
         kind = Adam if self.optimizer == "adam" else AdamW
         optimizer: Optimizer = kind(trained, lr=self.lr, weight_decay=self.weight_decay)
-        total = float(self.trainer.estimated_stepping_batches) if self.schedule == "cosine" else 0.0
-        if math.isinf(total):
-            raise ValueError("schedule='cosine' needs an end; set trainer.max_steps or max_epochs")
-        warmup = self.warmup_steps
-        scheduler = LambdaLR(optimizer, lambda step: lr_factor(step, warmup, total))
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
-
-
-def lr_factor(step: int, warmup: int, total: float) -> float:
-    """Share of the learning rate at a step of 0, 1, ...: linear growth, then half a cosine.
-
-    Args:
-        step: Steps done.
-        warmup: Steps of linear growth.
-        total: Step at which the cosine reaches zero; 0 keeps the rate constant.
-    """
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    if total == 0:
-        return 1.0
-    progress = min(1.0, (step - warmup) / max(1.0, total - warmup))
-    return 0.5 * (1 + math.cos(math.pi * progress))
+        return step_schedule(optimizer, self.trainer, self.warmup_steps, self.schedule)

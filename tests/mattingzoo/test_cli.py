@@ -105,6 +105,44 @@ def test_matte_of_a_folder_goes_on_after_a_bad_file(
     assert {p.name for p in (tmp_path / "out").iterdir()} == {"a_alpha.png", "c_alpha.png"}
 
 
+def test_matte_of_several_boxes(tmp_path: Path, photo: tuple[Path, Path]) -> None:
+    image, _ = photo
+    arguments = ["matte", str(image), "--model", "box"]
+    main([*arguments, "--box", "2,3,10,12", "-o", str(tmp_path / "one.png")])
+    alpha = read_gray(tmp_path / "one.png")
+    assert (alpha[3:12, 2:10] == 255).all() and (alpha == 255).sum() == 9 * 8
+    main([*arguments, "--box", "2,3,10,12", "--box", "0,0,5,5", "-o", str(tmp_path)])
+    first, second = (read_gray(tmp_path / f"my photo_alpha_{n}.png") for n in (1, 2))
+    assert (first == alpha).all() and (second == 255).sum() == 25
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--model", "box"], "box needs to be told the object; give --box"),
+        (["--model", "box", "--point", "3,3"], "cannot be prompted by points, it takes box"),
+        (["--model", "dim", "--box", "1,1,5,5"], "DIM cannot be prompted by box, it takes none"),
+        (["--model", "box", "--box", "1,1,5,5", "--point", "3,3"], "cannot be mixed"),
+        (["--model", "box", "--box", "1,1,5,999"], "is no box of a picture of"),
+        (["--model", "box", "--box", "5,1,5,9"], "is no box of a picture of"),
+    ],
+)
+def test_prompts_that_do_not_fit(
+    photo: tuple[Path, Path],
+    arguments: list[str],
+    expected: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert expected in fails(["matte", str(photo[0]), *arguments], capsys)
+
+
+@pytest.mark.parametrize("text", ["1,2,3", "a,b,c,d", "1,2,3,4,5"])
+def test_what_is_no_box_is_refused(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["matte", "x.png", "--box", text])
+    assert "--box" in capsys.readouterr().err
+
+
 def make(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     return folder

@@ -26,6 +26,7 @@ ABOUT: dict[str, Any] = {
     **dict.fromkeys(("model", "variant", "recipe", "weights", "device", "precision"), "-"),
     "data": "zoo",
     "weights_sha256": None,
+    "prompt": None,
     "seed": 0,
 }
 OLD_COLUMNS = ("model", "data", "region", "name", "foreground", "SAD", "MSE", "Grad", "Conn")

@@ -14,15 +14,37 @@ from mattingzoo.batch import Batch, derivable
 from mattingzoo.cli.load import load_model
 from mattingzoo.cli.names import models
 from mattingzoo.derive import derive
-from mattingzoo.models import DIM
+from mattingzoo.models import DIM, SEMat
 from mattingzoo.module import MattingModule
 from mattingzoo.weights import load_weights, save_weights
 
 LAYERS = {"foreground", "alpha", "background"}
 
+
+def micro_semat(train_sam: bool = True, lora_rank: int = 0) -> SEMat:
+    return SEMat(
+        sam="tiny",
+        tiny_size=64,
+        tiny_width=32,
+        tiny_depth=1,
+        tiny_heads=2,
+        tiny_window=2,
+        tiny_decoder_width=32,
+        widths=(8, 8, 16, 16),
+        stem_kernel=3,
+        train_sam=train_sam,
+        lora_rank=lora_rank,
+        lr=2e-3,
+        warmup_steps=0,
+        schedule="constant",
+    )
+
+
 TINY: dict[str, Callable[[], MattingModule]] = {
     "dim": lambda: DIM(width=4, convs=(1, 1, 1, 1, 1), conv6="conv1", lr=1e-3),
     "dim, stage 3": lambda: DIM(width=4, convs=(1, 1, 1, 1, 1), conv6="conv1", stage=3, lr=1e-3),
+    "semat": lambda: micro_semat(),
+    "semat, frozen SAM": lambda: micro_semat(train_sam=False, lora_rank=4),
 }
 ROOT = Path(__file__).parents[2]
 
@@ -155,7 +177,7 @@ def test_one_step_moves_every_trainable_parameter(model: MattingModule) -> None:
 
 @quiet
 def test_one_batch_can_be_overfitted(model: MattingModule) -> None:
-    batch = fake_batch(model.training_keys(), 32, 32)
+    batch = fake_batch((*model.training_keys(), "trimap"), 32, 32)
 
     def error() -> Tensor:
         unknown = batch["trimap"] == 0.5

@@ -11,7 +11,6 @@ from torch.utils.data import DataLoader
 from mattingzoo.batch import Batch
 from mattingzoo.losses import alpha_prediction_loss, compositional_loss
 from mattingzoo.models import DIM
-from mattingzoo.models.dim.module import lr_factor
 from mattingzoo.weights import save_weights
 
 
@@ -207,13 +206,6 @@ def test_two_sources_of_weights_are_refused() -> None:
 def test_bad_arguments_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         tiny(**options)
-
-
-def test_lr_factor() -> None:
-    warm = [lr_factor(step, 3, 0) for step in range(5)]
-    assert warm == pytest.approx([0.25, 0.5, 0.75, 1, 1])
-    cosine = [lr_factor(step, 2, 6) for step in (2, 4, 6, 9)]
-    assert cosine == pytest.approx([1, 0.5, 0, 0], abs=1e-12)
 
 
 @pytest.fixture
