@@ -1,6 +1,7 @@
 """Models: one folder each; none knows a data set or another model."""
 
+from mattingzoo.models.adamatting import AdaMatting
 from mattingzoo.models.dim import DIM
 from mattingzoo.models.semat import SEMat
 
-__all__ = ["DIM", "SEMat"]
+__all__ = ["AdaMatting", "DIM", "SEMat"]

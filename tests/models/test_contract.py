@@ -14,7 +14,7 @@ from mattingzoo.batch import Batch, derivable
 from mattingzoo.cli.load import load_model
 from mattingzoo.cli.names import models
 from mattingzoo.derive import derive
-from mattingzoo.models import DIM, SEMat
+from mattingzoo.models import DIM, AdaMatting, SEMat
 from mattingzoo.module import MattingModule
 from mattingzoo.weights import load_weights, save_weights
 
@@ -40,7 +40,24 @@ def micro_semat(train_sam: bool = True, lora_rank: int = 0) -> SEMat:
     )
 
 
+def micro_adamatting() -> AdaMatting:
+    return AdaMatting(
+        width=4,
+        blocks=(1, 1, 1),
+        decoder_widths=(16, 8, 8, 8),
+        gcn_kernel=3,
+        propagation_width=8,
+        memory_width=8,
+        sigma_t=1.0,
+        sigma_a=1.0,
+        lr=5e-3,
+        schedule="cosine",
+        from_scratch=True,
+    )
+
+
 TINY: dict[str, Callable[[], MattingModule]] = {
+    "adamatting": lambda: micro_adamatting(),
     "dim": lambda: DIM(width=4, convs=(1, 1, 1, 1, 1), conv6="conv1", lr=1e-3),
     "dim, stage 3": lambda: DIM(width=4, convs=(1, 1, 1, 1, 1), conv6="conv1", stage=3, lr=1e-3),
     "semat": lambda: micro_semat(),
