@@ -4,4 +4,4 @@ from mattingzoo.models.adamatting import AdaMatting
 from mattingzoo.models.dim import DIM
 from mattingzoo.models.semat import SEMat
 
-__all__ = ["AdaMatting", "DIM", "SEMat"]
+__all__ = ["DIM", "AdaMatting", "SEMat"]
