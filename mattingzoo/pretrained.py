@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -23,7 +23,7 @@ class StartsFromImageNet(MattingModule):
     """
 
     #: What the encoder starts from, torchvision's name and one of timm's.
-    pretrained: ClassVar[tuple[str, str]]
+    pretrained: tuple[str, str]
 
     def start_from(
         self, encoder_weights: str | None, init_from: str | None, from_scratch: bool

@@ -12,6 +12,8 @@ class Recipe:
         crop_size: Side of a training sample in pixels.
         crop_sides: Sides of the windows cut from a picture, drawn uniformly and resized to
             ``crop_size``. A smaller picture is cut at its own shorter side.
+        crop_center: ``unknown`` centres windows on a random unknown pixel, ``anywhere`` on any
+            pixel, as models do that are given no trimap.
         background: ``aligned`` puts the background where the public composition script does, at
             the top left, enlarged if too small; ``random`` cuts any window of it.
         flip: Probability of mirroring left to right.
@@ -30,6 +32,7 @@ class Recipe:
     name: str = "dim"
     crop_size: int = 320
     crop_sides: tuple[int, ...] = (320, 480, 640)
+    crop_center: str = "unknown"
     background: str = "aligned"
     flip: float = 0.5
     rotate: float = 0.0
@@ -44,6 +47,10 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.background not in ("aligned", "random"):
             raise ValueError(f"background must be 'aligned' or 'random', got {self.background!r}")
+        if self.crop_center not in ("unknown", "anywhere"):
+            raise ValueError(
+                f"crop_center must be 'unknown' or 'anywhere', got {self.crop_center!r}"
+            )
         if self.crop_size < 1:
             raise ValueError(f"crop_size must be at least 1 pixel, got {self.crop_size}")
         if not self.crop_sides or min(self.crop_sides) < 1:

@@ -15,11 +15,11 @@ Picture = NDArray[Any]
 
 
 def cut(pictures: Pictures, recipe: Recipe, rng: np.random.Generator) -> tuple[Pictures, int]:
-    """Cut one window for training, centred on a random unknown pixel where the picture allows.
+    """Cut one window for training, centred as the recipe says where the picture allows.
 
     Args:
         pictures: Full-size pictures of a :class:`mattingzoo.source.Source`, with alpha.
-        recipe: Gives the window's side and the placing of the background.
+        recipe: Gives the window's side and centre, and the placing of the background.
         rng: Source of side and centre.
 
     Returns:
@@ -30,7 +30,7 @@ def cut(pictures: Pictures, recipe: Recipe, rng: np.random.Generator) -> tuple[P
     """
     alpha = pictures["alpha"]
     side = min(int(rng.choice(recipe.crop_sides)), *alpha.shape)
-    top, left = _corner(alpha, side, rng)
+    top, left = _corner(alpha, side, recipe.crop_center, rng)
     windows = {}
     for key, picture in pictures.items():
         if key != "background" or "image" in pictures:  # a background under its image stays there
@@ -49,13 +49,12 @@ def pad_square(picture: Picture, side: int) -> Picture:
     return np.asarray(cv2.copyMakeBorder(picture, 0, bottom, 0, right, mode))
 
 
-def _corner(alpha: Picture, side: int, rng: np.random.Generator) -> tuple[int, int]:
-    """Top left corner of a window that lies inside and is centred on an unknown pixel."""
+def _corner(alpha: Picture, side: int, center: str, rng: np.random.Generator) -> tuple[int, int]:
+    """Top left corner of a window that lies inside and is centred on an unknown or any pixel."""
     height, width = alpha.shape
-    unknown = np.flatnonzero((alpha > 0) & (alpha < 255))
-    if len(unknown) == 0:
-        unknown = np.arange(height * width)
-    y, x = divmod(int(rng.choice(unknown)), width)
+    unknown = np.flatnonzero((alpha > 0) & (alpha < 255)) if center == "unknown" else np.empty(0)
+    pixel = rng.choice(unknown) if len(unknown) else rng.integers(height * width)
+    y, x = divmod(int(pixel), width)
     top = min(max(y - side // 2, 0), height - side)
     left = min(max(x - side // 2, 0), width - side)
     return top, left
