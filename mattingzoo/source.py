@@ -26,6 +26,8 @@ class Source(ABC):
         names: One unique name per sample, in the published order.
         foreground_names: The foreground each sample shows. Composition-1k has 1,000 names and 50
             foregrounds; averages over the former are not 1,000 independent measurements.
+        images: The image each sample shows, where several samples, persons say, are of one image;
+            they follow one another, and instance matting quality is reported. None elsewhere.
         true_outside: Whether foreground colours are meaningful where alpha is 0. Cut-outs are
             arbitrary there (often black), so their colours are carried outward before resampling.
         natural: Whether images are photographs, their layers estimates. Training then keeps the
@@ -35,6 +37,7 @@ class Source(ABC):
     native: frozenset[str]
     names: Sequence[str]
     foreground_names: Sequence[str]
+    images: Sequence[str] | None = None
     true_outside: bool = False
     natural: bool = False
 
