@@ -4,6 +4,7 @@ All give their features shallowest first, the last one at stride 32. Layers that
 exist for keep torchvision's names, so that its state dicts fit.
 """
 
+import re
 from collections.abc import Callable
 from typing import Literal, get_args
 
@@ -12,7 +13,17 @@ from torch import Tensor, nn
 from torchvision.models import ResNet, densenet121, resnet34, resnet101
 from torchvision.models.resnet import BasicBlock
 
+from mattingzoo.pretrained import fill_encoder, read_encoder
+
 EncoderName = Literal["r34", "r101", "d121", "r34_2b", "tiny"]
+
+#: What each starts from: torchvision's name and one of timm's.
+PRETRAINED: dict[str, tuple[str, str]] = {
+    "r34": ("resnet34", "resnet34.tv_in1k"),
+    "r101": ("resnet101", "resnet101.tv_in1k"),
+    "d121": ("densenet121", "densenet121.tv_in1k"),
+    "r34_2b": ("resnet34", "resnet34.tv_in1k"),
+}
 
 
 class Encoder(nn.Module):
@@ -170,3 +181,28 @@ def make_encoder(
     if name not in makers:
         raise ValueError(f"encoder must be one of {', '.join(get_args(EncoderName))}, got {name!r}")
     return makers[name]()
+
+
+def load_imagenet(encoder: Encoder, name: EncoderName, source: str) -> None:
+    """Start an encoder from weights of torchvision's network; what is its own stays random.
+
+    Args:
+        encoder: Encoder to fill.
+        name: What it is called.
+        source: A file or ``timm:NAME``, see :func:`mattingzoo.pretrained.read_encoder`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it holds another network, or the encoder is the tiny one.
+    """
+    if name not in PRETRAINED:
+        raise ValueError(
+            f"encoder={name!r} has no ImageNet weights, but encoder_weights={source} was given; "
+            f"leave it out, or choose one of {', '.join(PRETRAINED)}"
+        )
+    state = read_encoder(source, encoder.left_out)
+    # torchvision's files of DenseNet still have the names of an early version.
+    state = {re.sub(r"\.(norm|conv)\.([12])\.", r".\1\2.", k): v for k, v in state.items()}
+    own = {k: v for k, v in encoder.state_dict().items() if k.startswith(encoder.own or "\0")}
+    fits = f"a state dict of torchvision.models.{PRETRAINED[name][0]}"
+    fill_encoder(encoder, {**own, **state}, source, fits)

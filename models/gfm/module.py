@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.optim import Adam, AdamW, Optimizer
 
 from mattingzoo.batch import Batch
-from mattingzoo.models.gfm.encoders import EncoderName
+from mattingzoo.models.gfm.encoders import PRETRAINED, EncoderName, load_imagenet
 from mattingzoo.models.gfm.losses import (
     GlanceLoss,
     composition_loss,
@@ -17,13 +17,13 @@ from mattingzoo.models.gfm.losses import (
 )
 from mattingzoo.models.gfm.network import GFMNet, GFMOutput, Variant, check_choice
 from mattingzoo.models.gfm.strategy import Mattes, Strategy, hybrid, single
-from mattingzoo.module import MattingModule
+from mattingzoo.pretrained import StartsFromImageNet
 from mattingzoo.schedules import Schedule, step_schedule
 
 WEIGHT = 0.25  # of each loss of a single representation; RIM's are summed as they are
 
 
-class GFM(MattingModule):
+class GFM(StartsFromImageNet):
     """Glance and Focus Matting, from an image alone (Li et al., IJCV 2022).
 
     Besides the matte it gives ``glance``, which is 0 on the background, 0.5 in the transition and 1
@@ -53,6 +53,12 @@ class GFM(MattingModule):
         warmup_steps: Steps over which the learning rate grows linearly to ``lr``.
         schedule: What follows: ``constant`` (authors'), ``cosine`` or another of
             :mod:`mattingzoo.schedules`.
+        encoder_weights: File of torchvision's network to start the encoder from, or ``timm:NAME``
+            for timm to fetch it where the network is reachable.
+        from_scratch: Permit training to begin with nothing learnt; otherwise it needs
+            ``encoder_weights``, ``init_from`` or a checkpoint to resume. The tiny encoder always
+            does.
+        init_from: Weights of another run to start from.
     """
 
     inputs = ("image",)
@@ -75,9 +81,13 @@ class GFM(MattingModule):
         weight_decay: float = 0.0,
         warmup_steps: int = 0,
         schedule: Schedule = "constant",
+        encoder_weights: str | None = None,
+        from_scratch: bool = False,
+        init_from: str | None = None,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters()
+        # A checkpoint holds the weights, so that loading it needs no file they started from.
+        self.save_hyperparameters(ignore=["encoder_weights", "init_from"])
         check_choice("glance_loss", glance_loss, get_args(GlanceLoss))
         check_choice("optimizer", optimizer, ("adam", "adamw"))
         check_choice("schedule", schedule, get_args(Schedule))
@@ -86,7 +96,15 @@ class GFM(MattingModule):
         self.ratios = choose_ratios(variant, test_strategy, ratios)
         self.lr, self.optimizer, self.weight_decay = lr, optimizer, weight_decay
         self.warmup_steps, self.schedule = warmup_steps, schedule
+        self.encoder: EncoderName = encoder
         self.network = GFMNet(encoder, variant, widths, blocks)
+        if encoder in PRETRAINED:
+            self.pretrained = PRETRAINED[encoder]
+        self.start_from(encoder_weights, init_from, from_scratch or encoder not in PRETRAINED)
+
+    def load_encoder(self, source: str) -> None:
+        """Start the encoder from the network of torchvision that it is made of."""
+        load_imagenet(self.network.encoder, self.encoder, source)
 
     def training_keys(self) -> tuple[str, ...]:
         """Keys that ``training_step`` reads: colours only where there is a composition loss."""
@@ -122,7 +140,8 @@ class GFM(MattingModule):
 
     def losses(self, output: GFMOutput, batch: Batch) -> dict[str, Tensor]:
         """Every loss by name; RIM has those of each representation, and of the blended matte."""
-        alpha, losses = batch["alpha"], {}
+        alpha = batch["alpha"]
+        losses: dict[str, Tensor] = {}
         blended = len(output.parts) > 1
         for representation, part in zip(self.network.representations, output.parts, strict=True):
             kernels = self.transition_kernel, self.mask_kernel
