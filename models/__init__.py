@@ -2,7 +2,8 @@
 
 from mattingzoo.models.adamatting import AdaMatting
 from mattingzoo.models.dim import DIM
+from mattingzoo.models.gfm import GFM
 from mattingzoo.models.hattmatting import HAttMatting
 from mattingzoo.models.semat import SEMat
 
-__all__ = ["DIM", "AdaMatting", "HAttMatting", "SEMat"]
+__all__ = ["DIM", "GFM", "AdaMatting", "HAttMatting", "SEMat"]
