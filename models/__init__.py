@@ -1,7 +1,8 @@
 """Models: one folder each; none knows a data set or another model."""
 
 from mattingzoo.models.adamatting import AdaMatting
+from mattingzoo.models.background_matting import BackgroundMatting
 from mattingzoo.models.dim import DIM
 from mattingzoo.models.semat import SEMat
 
-__all__ = ["DIM", "AdaMatting", "SEMat"]
+__all__ = ["DIM", "AdaMatting", "BackgroundMatting", "SEMat"]
