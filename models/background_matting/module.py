@@ -23,7 +23,6 @@ from mattingzoo.models.background_matting.network import (
     BackgroundMattingOutput,
 )
 from mattingzoo.models.background_matting.recompose import (
-    crop_to_subject,
     exchanged,
     shift_subject,
     signed,
@@ -183,14 +182,12 @@ class BackgroundMatting(AdversarialModule):
         """The loss of student and discriminator on pictures without mattes."""
         if self.teacher is None or self.discriminator is None:
             raise RuntimeError(f"this {type(self).__name__} was built with stage=1")
-        generator = self._draws(batch)
-        seen = crop_to_subject(batch, generator)
-        output = run(self.network, seen)
+        output = run(self.network, batch)
         with torch.no_grad():
-            taught = run(self.teacher, seen)
+            taught = run(self.teacher, batch)
         weight = supervision_weight(self.current_epoch, self.supervision, self.halve_every)
-        followed = self.logged_sum(distilled_terms(output, taught, seen, zero_padding=self.legacy))
-        fake, real = self.recompose(output, seen, generator), signed(seen["image"])
+        followed = self.logged_sum(distilled_terms(output, taught, batch, zero_padding=self.legacy))
+        fake, real = self.recompose(output, batch), signed(batch["image"])
         fooled = least_squares(self.judge(fake), 1)
         told_real = least_squares(self.discriminator(real), 1)
         told_fake = least_squares(self.discriminator(fake.detach()), 0)
@@ -200,10 +197,10 @@ class BackgroundMatting(AdversarialModule):
         self.log("train/supervision", weight)
         return loss + judged
 
-    def recompose(
-        self, output: BackgroundMattingOutput, batch: Batch, generator: torch.Generator
-    ) -> Tensor:
-        """The predicted subjects, shifted, before the backgrounds of others [B, 3, H, W], ±1."""
+    def recompose(self, output: BackgroundMattingOutput, batch: Batch) -> Tensor:
+        """Predicted subjects, shifted, before backgrounds of others [B, 3, H, W] in [-1, 1]."""
+        seed = int(batch["seed"][0]) if "seed" in batch else self.global_step
+        generator = torch.Generator().manual_seed(seed)  # a resumed run draws the same
         colour = opaque_from_image(output, batch["image"])
         moved = shift_subject(colour, output.alpha, batch["segmentation"], generator)
         background = exchanged(batch["captured_background"], generator)
@@ -215,11 +212,6 @@ class BackgroundMatting(AdversarialModule):
         """The sum of a loss's terms, each logged."""
         self.log_dict({f"train/loss_{name}": value for name, value in terms.items()})
         return torch.stack(list(terms.values())).sum()
-
-    def _draws(self, batch: Batch) -> torch.Generator:
-        """A source of random numbers that a resumed run has again."""
-        seed = int(batch["seed"][0]) if "seed" in batch else self.global_step
-        return torch.Generator().manual_seed(seed)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """Adam for the network; in stage 2 another one for the discriminator."""

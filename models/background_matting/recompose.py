@@ -1,55 +1,9 @@
-"""Stage 2 looks at the subject closely, and lays it over other backgrounds."""
+"""Predicted subjects on other backgrounds, for the discriminator to judge."""
 
 import torch
 from torch import Tensor
 
-from mattingzoo.batch import Batch
-from mattingzoo.ops import move
-
-#: Above it a segmentation holds the subject.
-SUBJECT = 0.2
-MARGINS = (0.1, 0.4)  # of the box's longer side
-
-
-def crop_to_subject(batch: Batch, generator: torch.Generator) -> Batch:
-    """Enlarge the surroundings of each subject to the whole picture.
-
-    The surroundings are the box of the segmentation and a margin, drawn for each sample between a
-    tenth and four tenths of its longer side, as far as the picture reaches. A picture without a
-    subject stays whole.
-
-    Args:
-        batch: Holds image, captured background, segmentation and motion, of any size.
-        generator: Source of the margins, on the CPU.
-
-    Returns:
-        These four, of the same size.
-
-    Source:
-        The released ``data_loader.py``, VideoData.
-    """
-    segmentation = batch["segmentation"]
-    height, width = segmentation.shape[-2:]
-    subject = segmentation > SUBJECT
-    left, right = extent(subject, dim=-1)
-    top, bottom = extent(subject, dim=-2)
-    low, high = MARGINS
-    share = low + (high - low) * torch.rand(len(subject), generator=generator)
-    margin = share.to(left, non_blocking=True) * torch.maximum(right - left, bottom - top)
-    left, right = (left - margin).clamp(min=0), (right + margin).clamp(max=width)
-    top, bottom = (top - margin).clamp(min=0), (bottom + margin).clamp(max=height)
-    matrix = torch.stack([(right - left) / width, (bottom - top) / height], dim=-1).diag_embed()
-    centre = torch.stack([left + right - width, top + bottom - height], dim=-1) / 2
-
-    def closer(picture: Tensor) -> Tensor:
-        return move(picture, matrix, centre, "border").clamp(0, 1)
-
-    return Batch(
-        image=closer(batch["image"]),
-        captured_background=closer(batch["captured_background"]),
-        segmentation=closer(batch["segmentation"]),
-        motion=closer(batch["motion"]),
-    )
+SUBJECT = 0.2  # above it a segmentation holds the subject
 
 
 def shift_subject(
@@ -64,24 +18,21 @@ def shift_subject(
         generator: Source of the distances, on the CPU.
     """
     width = alpha.shape[-1]
-    left, right = extent(segmentation > SUBJECT, dim=-1)
-    drawn = torch.rand(len(alpha), generator=generator).to(left, non_blocking=True)
+    left, right = extent(segmentation > SUBJECT)
+    drawn = torch.rand(len(alpha), generator=generator).to(alpha.device, non_blocking=True)
     # By -left to width - right pixels, each as likely.
-    distance = (drawn * (width - right + left + 1)).floor() - left
+    distance = (drawn * (width - right + left + 1)).long() - left
     columns = torch.arange(width, device=alpha.device)
-    source = (columns - distance.long().view(-1, 1)).remainder(width)  # [B, W]
+    source = (columns - distance.view(-1, 1)).remainder(width)  # [B, W]
     both = torch.cat([foreground, alpha], dim=1)
     rolled = both.gather(-1, source.view(-1, 1, 1, width).expand_as(both))
     return rolled[:, :3], rolled[:, 3:]
 
 
-def extent(mask: Tensor, dim: int) -> tuple[Tensor, Tensor]:
-    """Where masks [B, 1, H, W] begin and end along a dimension, float [B]; all of it if empty."""
-    other = -2 if dim == -1 else -1
-    occupied = mask.any(dim=other).flatten(1).float()  # [B, H] or [B, W]
-    first = occupied.argmax(dim=1)
-    last = occupied.shape[1] - occupied.flip(1).argmax(dim=1)
-    return first.float(), last.float()
+def extent(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """First column of each mask [B, 1, H, W] and the one after its last, [B]; all if empty."""
+    occupied = mask.any(dim=2).flatten(1).int()  # [B, W]
+    return occupied.argmax(dim=1), occupied.shape[1] - occupied.flip(1).argmax(dim=1)
 
 
 def exchanged(backgrounds: Tensor, generator: torch.Generator) -> Tensor:
