@@ -12,6 +12,8 @@ class Recipe:
         crop_size: Side of a training sample in pixels.
         crop_sides: Sides of the windows cut from a picture, drawn uniformly and resized to
             ``crop_size``. A smaller picture is cut at its own shorter side.
+        window: ``unknown`` centres windows on an unknown pixel; ``subject`` puts them around the
+            whole subject, whatever the sides, with a margin of 0.1 to 0.4 of its longer side.
         background: ``aligned`` puts the background where the public composition script does, at
             the top left, enlarged if too small; ``random`` cuts any window of it.
         flip: Probability of mirroring left to right.
@@ -30,6 +32,7 @@ class Recipe:
     name: str = "dim"
     crop_size: int = 320
     crop_sides: tuple[int, ...] = (320, 480, 640)
+    window: str = "unknown"
     background: str = "aligned"
     flip: float = 0.5
     rotate: float = 0.0
@@ -42,6 +45,8 @@ class Recipe:
     trimap_kernels: tuple[int, int] = (1, 29)
 
     def __post_init__(self) -> None:
+        if self.window not in ("unknown", "subject"):
+            raise ValueError(f"window must be 'unknown' or 'subject', got {self.window!r}")
         if self.background not in ("aligned", "random"):
             raise ValueError(f"background must be 'aligned' or 'random', got {self.background!r}")
         if self.crop_size < 1:
