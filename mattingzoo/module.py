@@ -21,8 +21,9 @@ class MattingModule(LightningModule, ABC):
     picture's own size in both regions, 8-bit rounded, as the field's MATLAB code does.
     """
 
-    #: Keys of :class:`mattingzoo.batch.Batch` that :meth:`forward` reads.
-    inputs: ClassVar[tuple[str, ...]]
+    #: Keys of :class:`mattingzoo.batch.Batch` that :meth:`forward` reads; a class attribute, but
+    #: :meth:`use_prompt` may change them of one model.
+    inputs: tuple[str, ...]
     #: Kinds of prompt it can be told the object by, the usual one first: ``box``, ``points``.
     prompts: ClassVar[tuple[str, ...]] = ()
     #: Names of the pictures :meth:`forward_with_extras` may give besides the matte.
