@@ -22,6 +22,7 @@ SMALL = {
     "adamatting": ["--model.width", "2"],
     "dim": ["--model.width", "2"],
     "hattmatting": ["--model.backbone", "tiny", "--model.width", "8"],
+    "mmnet": ["--model.width", "0.35"],
     "semat": ["--model.sam", "tiny", "--model.tiny_size", "64"],
 }
 

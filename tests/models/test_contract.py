@@ -13,7 +13,7 @@ from mattingzoo.batch import Batch, derivable
 from mattingzoo.cli.load import load_model
 from mattingzoo.cli.names import models
 from mattingzoo.derive import derive
-from mattingzoo.models import DIM, AdaMatting, SEMat
+from mattingzoo.models import DIM, AdaMatting, MMNet, SEMat
 from mattingzoo.module import MattingModule
 from mattingzoo.weights import load_weights, save_weights
 
@@ -59,6 +59,7 @@ TINY: dict[str, Callable[[], MattingModule]] = {
     "adamatting": lambda: micro_adamatting(),
     "dim": lambda: DIM(width=4, convs=(1, 1, 1, 1, 1), conv6="conv1", lr=1e-3),
     "dim, stage 3": lambda: DIM(width=4, convs=(1, 1, 1, 1, 1), conv6="conv1", stage=3, lr=1e-3),
+    "mmnet": lambda: MMNet(width=0.35, size=32, momentum=0.1, lr=3e-3),
     "semat": lambda: micro_semat(),
     "semat, frozen SAM": lambda: micro_semat(train_sam=False, lora_rank=4),
 }
