@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 class Baseline(MattingModule):
     """A method without parameters: nothing to train, nothing to load."""
 
-    inputs: ClassVar[tuple[str, ...]] = ("image", "trimap")
+    inputs: tuple[str, ...] = ("image", "trimap")
 
     @abstractmethod
     def forward(self, batch: Batch) -> Tensor:
@@ -49,7 +49,7 @@ class TrimapBaseline(Baseline):
 class BoxBaseline(Baseline):
     """The box itself: opaque inside, nothing outside. What a model that reads boxes has to beat."""
 
-    inputs: ClassVar[tuple[str, ...]] = ("image", "box")
+    inputs = ("image", "box")
     prompts: ClassVar[tuple[str, ...]] = ("box",)
 
     def forward(self, batch: Batch) -> Tensor:

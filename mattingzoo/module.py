@@ -24,8 +24,9 @@ class MattingModule(LightningModule, ABC):
     has the true ones.
     """
 
-    #: Keys of :class:`mattingzoo.batch.Batch` that :meth:`forward` reads.
-    inputs: ClassVar[tuple[str, ...]]
+    #: Keys of :class:`mattingzoo.batch.Batch` that :meth:`forward` reads; a class attribute, but
+    #: :meth:`use_prompt` may change them of one model.
+    inputs: tuple[str, ...]
     #: Kinds of prompt it can be told the object by, the usual one first: ``box``, ``points``.
     prompts: ClassVar[tuple[str, ...]] = ()
     #: Names of the pictures :meth:`forward_with_extras` may give besides the matte.

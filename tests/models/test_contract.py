@@ -13,7 +13,7 @@ from mattingzoo.batch import Batch, derivable
 from mattingzoo.cli.load import load_model
 from mattingzoo.cli.names import models
 from mattingzoo.derive import derive
-from mattingzoo.models import DIM, GFM, AdaMatting, HAttMatting, SEMat
+from mattingzoo.models import DIM, GFM, AdaMatting, HAttMatting, MMNet, SEMat
 from mattingzoo.models.gfm.network import Variant
 from mattingzoo.module import MattingModule
 from mattingzoo.weights import load_weights, save_weights
@@ -95,6 +95,7 @@ TINY: dict[str, Callable[[], MattingModule]] = {
     "hattmatting, no GAN": lambda: micro_hattmatting(adversarial_weight=0.0),
     "gfm": lambda: micro_gfm(),
     "gfm, RIM": lambda: micro_gfm("RIM"),
+    "mmnet": lambda: MMNet(width=0.35, size=32, momentum=0.1, lr=3e-3),
     "semat": lambda: micro_semat(),
     "semat, frozen SAM": lambda: micro_semat(train_sam=False, lora_rank=4),
 }
