@@ -22,7 +22,8 @@ class StartsFromImageNet(MattingModule):
     it was asked for.
     """
 
-    #: What the encoder starts from, torchvision's name and one of timm's.
+    #: What the encoder starts from, torchvision's name and one of timm's; where that depends on the
+    #: arguments it is set when the model is built.
     pretrained: tuple[str, str]
 
     def start_from(

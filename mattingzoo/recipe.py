@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+#: What a composite is told by, and ``rssn`` may hide; see :mod:`mattingzoo.rssn`.
+DISCREPANCIES = ("resolution", "sharpness", "noise")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -27,6 +30,13 @@ class Recipe:
         noise: Largest standard deviation of Gaussian noise on the composite, in [0, 1] units.
         degrade: Probability that a background is blurred or JPEG-compressed, as photographs are.
         trimap_kernels: Smallest and largest diameter of the kernels that draw the trimap.
+        rssn: Discrepancies between composites and photographs to close, see
+            :mod:`mattingzoo.rssn`: ``resolution`` squeezes the whole background to the size of its
+            foreground, whatever ``background`` says; ``sharpness`` blurs half of the backgrounds;
+            ``noise`` takes the noise out of half of the layers, and adds one field of it to half of
+            the composites and their layers.
+        avoid_backgrounds: File that names backgrounds not to train on, one file name to a line:
+            those with salient objects of their own, the semantic ambiguity of RSSN. None takes all.
     """
 
     name: str = "dim"
@@ -43,6 +53,8 @@ class Recipe:
     noise: float = 0.0
     degrade: float = 0.0
     trimap_kernels: tuple[int, int] = (1, 29)
+    rssn: tuple[str, ...] = ()
+    avoid_backgrounds: str | None = None
 
     def __post_init__(self) -> None:
         if self.background not in ("aligned", "random"):
@@ -51,6 +63,9 @@ class Recipe:
             raise ValueError(
                 f"crop_center must be 'unknown' or 'anywhere', got {self.crop_center!r}"
             )
+        unknown = [name for name in self.rssn if name not in DISCREPANCIES]
+        if unknown:
+            raise ValueError(f"rssn takes any of {', '.join(DISCREPANCIES)}, got {unknown[0]!r}")
         if self.crop_size < 1:
             raise ValueError(f"crop_size must be at least 1 pixel, got {self.crop_size}")
         if not self.crop_sides or min(self.crop_sides) < 1:

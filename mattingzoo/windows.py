@@ -35,6 +35,8 @@ def cut(pictures: Pictures, recipe: Recipe, rng: np.random.Generator) -> tuple[P
     for key, picture in pictures.items():
         if key != "background" or "image" in pictures:  # a background under its image stays there
             windows[key] = picture[top : top + side, left : left + side]
+        elif "resolution" in recipe.rssn:
+            windows[key] = _squeezed(picture, alpha.shape, top, left, side)
         elif recipe.background == "aligned":
             windows[key] = _aligned(picture, alpha.shape, top, left, side)
         else:
@@ -72,6 +74,16 @@ def _aligned(
     box = (left * x, top * y, min((left + side) * x, columns), min((top + side) * y, rows))
     picture = Image.fromarray(background)
     return np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC, box=box))
+
+
+def _squeezed(
+    background: Picture, shape: tuple[int, ...], top: int, left: int, side: int
+) -> Picture:
+    """The window of the whole background resized to ``shape``, its aspect ratio ignored."""
+    y, x = background.shape[0] / shape[0], background.shape[1] / shape[1]
+    box = (left * x, top * y, (left + side) * x, (top + side) * y)
+    picture = Image.fromarray(background)
+    return np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR, box=box))
 
 
 def _anywhere(background: Picture, side: int, rng: np.random.Generator) -> Picture:
