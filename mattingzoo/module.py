@@ -107,6 +107,8 @@ class MattingModule(LightningModule, ABC):
         if stage == "fit":
             native = data.source("train").native
             check_keys(self.training_keys(), native, type(self).__name__, type(data).__name__)
+            if not self.trainer.limit_val_batches:
+                return  # footage to train on without truth may have nothing to validate on
         split = "val" if stage in ("fit", "validate") else "test"
         needed = self.inputs if stage == "predict" else (*self.inputs, "alpha")
         native = data.source(split).native
