@@ -1,7 +1,7 @@
 """The authors' public checkpoints, brought to this package's names.
 
 Linked in github.com/JizhiziLi/GFM (MIT): ``gfm_NAME.pth`` of r34_tt, r34_ft, r34_bt, r34_2b_tt,
-d121_tt, r101_tt and d121_rim. Plain state dicts, which hold the backbone twice, whole and in stages.
+d121_tt, r101_tt and d121_rim. Plain state dicts that hold the backbone twice, whole and in stages.
 """
 
 import re
