@@ -167,7 +167,8 @@ class MattingDataModule(LightningDataModule, ABC):
         generator = torch.Generator().manual_seed(int(batch["seed"][0]))
         if split == "train":
             Composer(self.recipe)(batch, generator)
-            return derive(batch, needed, generator, self.recipe.trimap_kernels)
+            kernels = self.recipe.trimap_kernels
+            return derive(batch, needed, generator, kernels, moving=True)
         for key in PICTURES:
             if key in batch:
                 convert = _trimap_to_float if key == "trimap" else to_float

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 #: What a composite is told by, and ``rssn`` may hide; see :mod:`mattingzoo.rssn`.
 DISCREPANCIES = ("resolution", "sharpness", "noise")
 
+#: Where training windows are cut.
+WINDOWS = ("unknown", "anywhere", "subject")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -15,6 +18,9 @@ class Recipe:
         crop_size: Side of a training sample in pixels.
         crop_sides: Sides of the windows cut from a picture, drawn uniformly and resized to
             ``crop_size``. A smaller picture is cut at its own shorter side.
+        window: Where windows are cut: ``unknown`` centres them on an unknown pixel, ``anywhere`` on
+            any, as for models that are given no trimap; ``subject`` puts them around the whole
+            subject, whatever the sides, with a margin of 0.1 to 0.4 of its longer side.
         background: ``aligned`` puts the background where the public composition script does, at
             the top left, enlarged if too small; ``random`` cuts any window of it.
         flip: Probability of mirroring left to right.
@@ -40,6 +46,7 @@ class Recipe:
     name: str = "dim"
     crop_size: int = 320
     crop_sides: tuple[int, ...] = (320, 480, 640)
+    window: str = "unknown"
     background: str = "aligned"
     flip: float = 0.5
     rotate: float = 0.0
@@ -54,6 +61,8 @@ class Recipe:
     avoid_backgrounds: str | None = None
 
     def __post_init__(self) -> None:
+        if self.window not in WINDOWS:
+            raise ValueError(f"window must be one of {', '.join(WINDOWS)}, got {self.window!r}")
         if self.background not in ("aligned", "random"):
             raise ValueError(f"background must be 'aligned' or 'random', got {self.background!r}")
         unknown = [name for name in self.rssn if name not in DISCREPANCIES]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 Split = Literal["train", "val", "test"]
 
 #: Contract keys (see :class:`mattingzoo.batch.Batch`) to 8-bit pictures: [H, W, 3] RGB for image,
-#: foreground and backgrounds, [H, W] for alpha, trimap and segmentation.
+#: foreground and backgrounds, [H, W] for alpha, trimap and segmentation, [H, W, 4] for motion.
 Pictures = dict[str, NDArray[Any]]
 
 

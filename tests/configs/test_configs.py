@@ -23,6 +23,7 @@ SMALL = {
     "dim": ["--model.width", "2"],
     "gfm": ["--model.encoder", "tiny"],
     "hattmatting": ["--model.backbone", "tiny", "--model.width", "8"],
+    "mmnet": ["--model.width", "0.35"],
     "semat": ["--model.sam", "tiny", "--model.tiny_size", "64"],
 }
 
