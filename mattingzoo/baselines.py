@@ -73,6 +73,7 @@ class DifferenceKey(Baseline):
     inputs: ClassVar[tuple[str, ...]] = ("image", "captured_background")
     LOW: ClassVar[float] = 0.06
     HIGH: ClassVar[float] = 0.20
+    MIDDLE: ClassVar[float] = (LOW + HIGH) / 2  # where alpha is one half
 
     def forward(self, batch: Batch) -> Tensor:
         """Soft-thresholded differences [B, 1, H, W]."""
