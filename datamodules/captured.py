@@ -21,13 +21,12 @@ from mattingzoo.io import BadFileError, Picture, check_sizes, some
 from mattingzoo.recipe import Recipe
 from mattingzoo.segmentation import RELEASED, draw, soften
 from mattingzoo.source import Pictures, Source, Split
+from mattingzoo.video import OFFSETS
 
 # `mattingzoo data check captured` and `mattingzoo data prepare captured` look here.
 __all__ = ["Captured", "CapturedSource", "PrepareSettings", "check", "find_takes", "prepare"]
 
 ADOBE_INDEX = "Adobe_train_data.csv"
-#: Frames that the motion stack shows, in units of the step.
-OFFSETS = (-2, -1, 1, 2)
 
 
 class CapturedSource(Source):

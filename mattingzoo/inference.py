@@ -10,6 +10,8 @@ from lightning.fabric import Fabric
 from numpy.typing import NDArray
 from pymatting import estimate_foreground_ml
 
+from mattingzoo.adobe import fit_background
+from mattingzoo.alignment import Alignment, AlignmentError, align, warp_plate
 from mattingzoo.baselines import DifferenceKey
 from mattingzoo.batch import Batch
 from mattingzoo.module import MattingModule
@@ -98,6 +100,52 @@ def rough_segmentation(image: Picture, guides: Mapping[str, Picture]) -> Picture
     return soften(np.asarray(cv2.medianBlur(differs, 5), np.uint8))
 
 
+class Plate:
+    """A clean plate of one scene, brought to the view of one picture after the other.
+
+    Args:
+        picture: [H, W, 3], 8 bits.
+        moved: Whether the camera was moved: the plate is aligned to each picture. Where that fails
+            the last alignment that did not is taken.
+    """
+
+    def __init__(self, picture: Picture, moved: bool = False) -> None:
+        self.picture = picture
+        self.moved = moved
+        self._last: Alignment | None = None
+        self._refused = 0
+        self._reason = ""
+
+    def under(self, image: Picture, mask: Picture | None = None) -> Picture:
+        """The plate [H, W, 3] in the view of a picture.
+
+        Args:
+            image: [H, W, 3], 8 bits.
+            mask: Segmentation [H, W] of the subject, which says where not to look.
+
+        Raises:
+            ValueError: If the sizes differ though the camera was fixed.
+            AlignmentError: If it cannot be aligned, and has not been before.
+        """
+        if not self.moved:
+            _check_size("captured_background", self.picture, image)
+            return self.picture
+        try:
+            self._last = align(self.picture, image, mask)
+        except AlignmentError as error:
+            if self._last is None:
+                raise
+            self._refused += 1
+            self._reason = str(error)
+        return warp_plate(self.picture, image, self._last.matrix, mask)
+
+    def note(self) -> str:
+        """One sentence about pictures it could not be aligned to; empty if there are none."""
+        if not self._refused:
+            return ""
+        return f"the background kept its place in {self._refused} pictures: {self._reason}"
+
+
 def predict_prompted(
     module: MattingModule,
     fabric: Fabric,
@@ -133,6 +181,19 @@ def cut_out(image: Picture, matte: Picture) -> Picture:
     colours = estimate_foreground_ml(image / 255.0, matte / 255.0)
     rgb = np.round(np.clip(colours, 0, 1) * 255).astype(np.uint8)
     return np.dstack([rgb, matte])
+
+
+def composite_over(cutout: Picture, over: Picture) -> Picture:
+    """A cut-out [H, W, 4] laid over a colour [1, 1, 3] or a picture, which is cut to fit.
+
+    Returns:
+        [H, W, 3], 8 bits.
+    """
+    height, width = cutout.shape[:2]
+    if over.shape[:2] != (1, 1):
+        over = fit_background(over, height, width)
+    alpha = cutout[..., 3:] / 255
+    return np.asarray(np.round(cutout[..., :3] * alpha + over * (1 - alpha)), np.uint8)
 
 
 def _three_values(trimap: Picture) -> NDArray[Any]:
