@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 class Baseline(MattingModule):
     """A method without parameters: nothing to train, nothing to load."""
 
-    inputs: ClassVar[tuple[str, ...]] = ("image", "trimap")
+    inputs: tuple[str, ...] = ("image", "trimap")
 
     @abstractmethod
     def forward(self, batch: Batch) -> Tensor:
@@ -49,7 +49,7 @@ class TrimapBaseline(Baseline):
 class BoxBaseline(Baseline):
     """The box itself: opaque inside, nothing outside. What a model that reads boxes has to beat."""
 
-    inputs: ClassVar[tuple[str, ...]] = ("image", "box")
+    inputs = ("image", "box")
     prompts: ClassVar[tuple[str, ...]] = ("box",)
 
     def forward(self, batch: Batch) -> Tensor:
@@ -70,7 +70,7 @@ class DifferenceKey(Baseline):
     differ from the true ones by noise or gamma as the paper's do.
     """
 
-    inputs: ClassVar[tuple[str, ...]] = ("image", "captured_background")
+    inputs = ("image", "captured_background")
     LOW: ClassVar[float] = 0.06
     HIGH: ClassVar[float] = 0.20
     MIDDLE: ClassVar[float] = (LOW + HIGH) / 2  # where alpha is one half

@@ -9,6 +9,7 @@ from mattingzoo.derive import random_trimap
 from mattingzoo.ops import combine_foregrounds, composite, extend_foreground, similarity, warp
 from mattingzoo.ops.noise import normal_like
 from mattingzoo.recipe import Recipe
+from mattingzoo.rssn import denoise_layers, draw_noise, match_sharpness
 
 #: Pictures that lie on one another and are turned alike.
 COLOURS = ("image", "foreground", "background", "captured_background")
@@ -70,10 +71,20 @@ class Composer:
         # The background is not turned with its subject: only resized, and mirrored on its own.
         still = self._draw_matrix(sides, generator, still=True)
         background = self._warp(to_float(batch["background"]), still, sides, "reflection")
-        batch["foreground"] = self._jitter(foreground, generator)
-        batch["background"] = self._jitter(background, generator)
-        batch["alpha"] = alpha
-        batch["image"] = composite(batch["foreground"], alpha, batch["background"])
+        foreground = self._jitter(foreground, generator)
+        background = self._jitter(background, generator)
+        if "noise" in self.recipe.rssn:
+            foreground, background = denoise_layers(foreground, background, generator)
+        if "sharpness" in self.recipe.rssn:
+            background = match_sharpness(background, generator)
+        image = composite(foreground, alpha, background)
+        if "noise" in self.recipe.rssn:
+            noise = draw_noise(image, generator)
+            image, foreground, background = (
+                (picture + noise).clamp(0, 1) for picture in (image, foreground, background)
+            )
+        batch["image"], batch["alpha"] = image, alpha
+        batch["foreground"], batch["background"] = foreground, background
 
     def _warp_subject(
         self, foreground: Tensor, alpha: Tensor, sides: Tensor, generator: torch.Generator

@@ -170,17 +170,24 @@ def predict_prompted(
     return [to_bytes(matte) for matte in mattes]
 
 
-def cut_out(image: Picture, matte: Picture) -> Picture:
+def cut_out(image: Picture, matte: Picture, colours: Picture | None = None) -> Picture:
     """Foreground colours under their matte, as RGBA [H, W, 4].
 
-    The colours are estimated, so that nothing of the old background shines through hair.
+    They are the model's own, or else estimated, so that nothing of the old background shines
+    through hair.
+
+    Args:
+        image: [H, W, 3], 8 bits.
+        matte: [H, W], 8 bits.
+        colours: The model's extra ``foreground`` [H, W, 3]; None estimates.
 
     Source:
         Germer et al., Fast multi-level foreground estimation, ICPR 2020 (pymatting).
     """
-    colours = estimate_foreground_ml(image / 255.0, matte / 255.0)
-    rgb = np.round(np.clip(colours, 0, 1) * 255).astype(np.uint8)
-    return np.dstack([rgb, matte])
+    if colours is None:
+        estimated = estimate_foreground_ml(image / 255.0, matte / 255.0)
+        colours = np.round(np.clip(estimated, 0, 1) * 255).astype(np.uint8)
+    return np.dstack([colours, matte])
 
 
 def composite_over(cutout: Picture, over: Picture) -> Picture:

@@ -244,6 +244,27 @@ def write_png(path: Path, picture: Picture) -> None:
     _replace(path, data.getvalue())
 
 
+def write_array(path: Path, array: NDArray[Any]) -> None:
+    """Write an array as ``.npy``, whole or not at all; its folder is made."""
+    data = BytesIO()
+    np.save(data, array, allow_pickle=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _replace(path, data.getvalue())
+
+
+def read_array(path: Path) -> NDArray[Any]:
+    """Read what :func:`write_array` wrote.
+
+    Raises:
+        BadFileError: If the file is missing or damaged, or holds Python objects.
+    """
+    try:
+        array: NDArray[Any] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise bad_file(path, str(error), "an array written by mattingzoo", "remove it") from error
+    return array
+
+
 def write_text_atomic(path: Path, text: str) -> None:
     """Write a text file in UTF-8 with LF line ends, whole or not at all."""
     _replace(path, text.encode())

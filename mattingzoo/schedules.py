@@ -1,6 +1,7 @@
 """The learning rate over a run, for every model that varies it step by step."""
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 from lightning.pytorch import Trainer
@@ -59,8 +60,17 @@ def step_schedule(
     Raises:
         ValueError: If the schedule needs an end and the run has none.
     """
+    scheduler = LambdaLR(optimizer, factor_of_run(trainer, warmup, schedule))
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def factor_of_run(trainer: Trainer, warmup: int, schedule: Schedule) -> Callable[[int], float]:
+    """:func:`lr_factor` of a step, for the run that a trainer is about to begin.
+
+    Raises:
+        ValueError: If the schedule needs an end and the run has none.
+    """
     total = 0.0 if schedule == "constant" else float(trainer.estimated_stepping_batches)
     if math.isinf(total):
         raise ValueError(f"schedule={schedule!r} needs an end; set trainer.max_steps or max_epochs")
-    scheduler = LambdaLR(optimizer, lambda step: lr_factor(step, total, warmup, schedule))
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+    return lambda step: lr_factor(step, total, warmup, schedule)

@@ -19,7 +19,7 @@ MARGINS = (0.1, 0.4)
 
 
 def cut(pictures: Pictures, recipe: Recipe, rng: np.random.Generator) -> tuple[Pictures, int]:
-    """Cut one window for training, centred on a random unknown pixel where the picture allows.
+    """Cut one window for training, centred as the recipe says where the picture allows.
 
     Args:
         pictures: Full-size pictures of a :class:`mattingzoo.source.Source`. Unknown is where alpha
@@ -39,11 +39,13 @@ def cut(pictures: Pictures, recipe: Recipe, rng: np.random.Generator) -> tuple[P
         top, left, side = _around_subject(guide, rng)
     else:
         side = min(int(rng.choice(recipe.crop_sides)), *guide.shape)
-        top, left = _corner(guide, side, rng)
+        top, left = _corner(guide, side, recipe.window, rng)
     windows = {}
     for key, picture in pictures.items():
         if key != "background" or "image" in pictures:  # a background under its image stays there
             windows[key] = picture[top : top + side, left : left + side]
+        elif "resolution" in recipe.rssn:
+            windows[key] = _squeezed(picture, guide.shape, top, left, side)
         elif recipe.background == "aligned":
             windows[key] = _aligned(picture, guide.shape, top, left, side)
         else:
@@ -66,13 +68,12 @@ def _guide(pictures: Pictures) -> Picture:
     return np.zeros(pictures["image"].shape[:2], np.uint8)
 
 
-def _corner(guide: Picture, side: int, rng: np.random.Generator) -> tuple[int, int]:
-    """Top left corner of a window that lies inside and is centred on an unknown pixel."""
+def _corner(guide: Picture, side: int, center: str, rng: np.random.Generator) -> tuple[int, int]:
+    """Top left corner of a window that lies inside and is centred on an unknown or any pixel."""
     height, width = guide.shape
-    unknown = np.flatnonzero((guide > 0) & (guide < 255))
-    if len(unknown) == 0:
-        unknown = np.arange(height * width)
-    y, x = divmod(int(rng.choice(unknown)), width)
+    unknown = np.flatnonzero((guide > 0) & (guide < 255)) if center == "unknown" else np.empty(0)
+    pixel = rng.choice(unknown) if len(unknown) else rng.integers(height * width)
+    y, x = divmod(int(pixel), width)
     return _inside(y - side // 2, height - side), _inside(x - side // 2, width - side)
 
 
@@ -106,6 +107,16 @@ def _aligned(
     box = (left * x, top * y, min((left + side) * x, columns), min((top + side) * y, rows))
     picture = Image.fromarray(background)
     return np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC, box=box))
+
+
+def _squeezed(
+    background: Picture, shape: tuple[int, ...], top: int, left: int, side: int
+) -> Picture:
+    """The window of the whole background resized to ``shape``, its aspect ratio ignored."""
+    y, x = background.shape[0] / shape[0], background.shape[1] / shape[1]
+    box = (left * x, top * y, (left + side) * x, (top + side) * y)
+    picture = Image.fromarray(background)
+    return np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR, box=box))
 
 
 def _anywhere(background: Picture, side: int, rng: np.random.Generator) -> Picture:

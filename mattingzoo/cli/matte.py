@@ -119,7 +119,7 @@ def _matte_one(
         write_png(out, matte)
         if arguments.cutout is not None:
             cutout = _target(image, arguments.cutout, several, "_cutout", ending)
-            write_png(cutout, cut_out(picture, matte))
+            write_png(cutout, cut_out(picture, matte, extras.get("foreground")))
     for name, extra in extras.items() if arguments.extras else ():
         write_png(out.with_name(f"{image.stem}_{name}.png"), extra)
 

@@ -131,7 +131,6 @@ class _Job:
 
     def run(self, writers: dict[str, Any], score: Any) -> None:
         """Matte every frame under a progress bar; one frame is in memory besides its neighbours."""
-        import numpy as np
         import torch
         from rich.progress import track
 
@@ -147,11 +146,7 @@ class _Job:
             matte, extras = predict_with_extras(self.module, self.fabric, image, guides=guides)
             writers["matte"].write(matte)
             if "cutout" in writers or "composite" in writers:
-                cutout = (
-                    np.dstack([extras["foreground"], matte])
-                    if "foreground" in extras
-                    else cut_out(image, matte)
-                )
+                cutout = cut_out(image, matte, extras.get("foreground"))
                 if "cutout" in writers:
                     writers["cutout"].write(cutout)
                 if "composite" in writers:

@@ -1,6 +1,5 @@
 """The training recipe of AdaMatting: two tasks at once, balanced by their uncertainties."""
 
-from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, get_args
 
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -25,15 +24,14 @@ from mattingzoo.models.adamatting.network import (
     adapted_trimap,
     check_choice,
 )
-from mattingzoo.module import MattingModule
 from mattingzoo.ops import fill_known, pad_to_multiple
+from mattingzoo.pretrained import StartsFromImageNet
 from mattingzoo.schedules import Schedule, step_schedule
-from mattingzoo.weights import load_weights
 
 Constrain = Literal["both", "adapted", "input"]
 
 
-class AdaMatting(MattingModule):
+class AdaMatting(StartsFromImageNet):
     """AdaMatting, or Disentangled Image Matting (Cai et al., ICCV 2019).
 
     Besides the matte it gives the adapted trimap, ``adapted_trimap``: which pixels are transparent,
@@ -89,6 +87,7 @@ class AdaMatting(MattingModule):
     """
 
     inputs = ("image", "trimap")
+    pretrained = ("resnet50", "resnet50.tv_in1k")
     extras: ClassVar[tuple[str, ...]] = ("adapted_trimap",)
 
     def __init__(
@@ -174,37 +173,11 @@ class AdaMatting(MattingModule):
         )
         # A single task has nothing to be balanced with.
         self.balance = Uncertainty(sigma_t, sigma_a, learned_sigmas) if trimap_decoder else None
-        self.may_start = from_scratch
-        self.start_from(encoder_weights, init_from)
+        self.start_from(encoder_weights, init_from, from_scratch)
 
-    def start_from(self, encoder_weights: str | None, init_from: str | None) -> None:
-        """Load the weights a run starts from, if any."""
-        if encoder_weights and init_from:
-            raise ValueError(
-                f"init_from={init_from} would overwrite encoder_weights={encoder_weights}; give one"
-            )
-        if encoder_weights:
-            load_resnet50(self.network.encoder, encoder_weights)
-            self.may_start = True
-        if init_from:
-            load_weights(self, init_from)
-
-    def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
-    ) -> Any:
-        """Load weights, and note that there are some."""
-        self.may_start = True
-        return super().load_state_dict(state_dict, strict, assign)
-
-    def on_fit_start(self) -> None:
-        """Refuse to train a random encoder that nobody asked for; a resumed run has its weights."""
-        if not self.may_start:
-            raise ValueError(
-                "AdaMatting starts from a ResNet-50 trained on ImageNet, and none was given: "
-                "--model.encoder_weights FILE takes torchvision's resnet50 as .pth or "
-                ".safetensors, timm:resnet50.tv_in1k downloads it where there is a network; "
-                "--model.from_scratch true trains without"
-            )
+    def load_encoder(self, source: str) -> None:
+        """Start the encoder from a ResNet-50."""
+        load_resnet50(self.network.encoder, source)
 
     def training_keys(self) -> tuple[str, ...]:
         """Keys that ``training_step`` reads."""

@@ -53,6 +53,15 @@ def test_window_is_centred_on_the_unknown_pixel() -> None:
     assert corner(windows["foreground"]) == (20, 40)
 
 
+def test_window_may_be_centred_anywhere() -> None:
+    recipe, rng = Recipe(crop_sides=(20,), window="anywhere"), np.random.default_rng(0)
+    windows = [cut(pictures(60, 80, (30, 50)), recipe, rng)[0] for _ in range(300)]
+    corners = np.array([corner(window["foreground"]) for window in windows])
+    assert corners.min(axis=0).tolist() == [0, 0] and corners.max(axis=0).tolist() == [40, 60]
+    assert np.abs(corners.mean(axis=0) - [20, 30]).max() < 3
+    assert sum(bool((window["alpha"] == 128).any()) for window in windows) < 100
+
+
 @pytest.mark.parametrize(
     ("unknown", "expected"), [((1, 2), (0, 0)), ((59, 79), (40, 60)), ((58, 30), (40, 20))]
 )
@@ -204,5 +213,7 @@ def test_a_segmentation_guides_where_there_is_no_alpha() -> None:
 
 
 def test_an_unknown_kind_of_window_is_refused() -> None:
-    with pytest.raises(ValueError, match="window must be 'unknown' or 'subject', got 'face'"):
+    with pytest.raises(
+        ValueError, match="window must be one of unknown, anywhere, subject, got 'face'"
+    ):
         Recipe(window="face")

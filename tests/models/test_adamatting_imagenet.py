@@ -141,5 +141,7 @@ def test_without_a_network_the_way_out_is_said(monkeypatch: pytest.MonkeyPatch) 
         raise ConnectionError("no route to host")
 
     monkeypatch.setattr(timm, "create_model", create_model)
-    with pytest.raises(ValueError, match=r"ConnectionError: no route.*give its file instead"):
+    with pytest.raises(
+        ValueError, match=r"ConnectionError: no route.*fetch torchvision's file elsewhere"
+    ):
         load_resnet50(network().encoder, "timm:resnet50.tv_in1k")

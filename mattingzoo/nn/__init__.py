@@ -1,0 +1,5 @@
+"""Parts of networks that several models share."""
+
+from mattingzoo.nn.patchgan import PatchDiscriminator
+
+__all__ = ["PatchDiscriminator"]
