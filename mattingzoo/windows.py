@@ -115,8 +115,7 @@ def _squeezed(
     """The window of the whole background resized to ``shape``, its aspect ratio ignored."""
     rows, columns = background.shape[:2]
     y, x = rows / shape[0], columns / shape[1]
-    # A rounding error beyond the border would be refused.
-    box = (left * x, top * y, min((left + side) * x, columns), min((top + side) * y, rows))
+    box = (left * x, top * y, (left + side) * x, (top + side) * y)
     picture = Image.fromarray(background)
     return np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR, box=box))
 
