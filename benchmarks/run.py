@@ -67,6 +67,10 @@ def parser() -> argparse.ArgumentParser:
         "tight box of the protocols; 0.1 is what SEMat is trained with)",
     )  # fmt: skip
     p.add_argument("--region", choices=[*REGIONS, "both"], default="both")
+    p.add_argument(
+        "--parts", action="store_true",
+        help="SAD of transition, foreground and background too, as AM-2k, P3M and AIM print them",
+    )  # fmt: skip
     p.add_argument("--limit", type=int, default=0, help="pictures per data set, evenly spread")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     p.add_argument("--precision", default="32-true", choices=PRECISIONS)
@@ -132,6 +136,7 @@ def score(
     identity = {
         **_about(model, dataset, fabric, arguments),
         "files": _fingerprint(data),
+        **({"parts": True} if arguments.parts else {}),  # else old journals would be of no use
     }
     out: Path = arguments.out
     journal = Journal(out / "journal", identity)
@@ -145,7 +150,9 @@ def score(
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task(f"{model.model} on {dataset}", total=total)
         results = []
-        for result in evaluate(model.module, data, fabric, journal, panels, mattes):
+        for result in evaluate(
+            model.module, data, fabric, journal, panels, mattes, arguments.parts
+        ):
             results.append(result)
             progress.advance(task)
     model.module.cpu()
