@@ -1,4 +1,4 @@
-"""`mattingzoo matte` on clips, frame by frame, and what it is told about backgrounds."""
+"""`mattingzoo matte` on clips, frame by frame."""
 
 import argparse
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import Any
 
+from mattingzoo.cli.backgrounds import predict
 from mattingzoo.clips import VIDEO_SUFFIXES, is_video
 
 #: Frames between neighbours of the motion stack; the release of Background Matting takes 20.
@@ -14,23 +15,8 @@ MOTION_STEP = 20
 GREEN = "00b140"
 
 
-def add_backgrounds(p: argparse.ArgumentParser) -> None:
-    """Add what models with a captured background read, and the options of clips."""
-    group = p.add_argument_group("captured background")
-    group.add_argument(
-        "--background", type=Path,
-        help="clean plate: the same view without the subject; for several pictures a folder with "
-        "one of the same name each, or one for all",
-    )  # fmt: skip
-    group.add_argument(
-        "--segmentation", type=Path,
-        help="rough mask of the subject by any tool, which is softened; a folder or video for a "
-        "clip. Default: made of what differs from the background",
-    )  # fmt: skip
-    group.add_argument(
-        "--align", action="store_true",
-        help="bring the background to the view of each picture, for a camera that was moved",
-    )  # fmt: skip
+def add_clips(p: argparse.ArgumentParser) -> None:
+    """Add the options of clips."""
     group = p.add_argument_group(
         f"clips, videos ({', '.join(VIDEO_SUFFIXES)}) or folders of frames with --rate; --out and "
         "--cutout then take a video file, or a folder for PNGs"
@@ -134,7 +120,7 @@ class _Job:
         import torch
         from rich.progress import track
 
-        from mattingzoo.inference import composite_over, cut_out, predict_with_extras
+        from mattingzoo.inference import composite_over, cut_out
         from mattingzoo.video import whole_frames, with_motion
 
         step = self.arguments.motion_step if "motion" in self.module.inputs else None
@@ -143,7 +129,7 @@ class _Job:
         total = len(self.clip)
         for image, motion in track(frames, "matting", total=total):
             guides = self._guides(image, next(masks), motion)
-            matte, extras = predict_with_extras(self.module, self.fabric, image, guides=guides)
+            matte, extras = predict(self.arguments, self.module, self.fabric, image, guides=guides)
             writers["matte"].write(matte)
             if "cutout" in writers or "composite" in writers:
                 cutout = cut_out(image, matte, extras.get("foreground"))
@@ -175,11 +161,9 @@ def _check(arguments: argparse.Namespace, module: Any) -> None:
     """Refuse what a clip cannot have, before anything is computed."""
     if module.prompts:
         raise ValueError(f"{arguments.model} is told its object in one picture; choose another")
-    for option in ("trimap", "extras"):
+    for option in ("trimap", "extras", "box", "point"):
         if getattr(arguments, option):
             raise ValueError(f"--{option} belongs to pictures, not to a clip; leave it out")
-    if arguments.motion_step < 1:
-        raise ValueError(f"--motion-step must be at least 1 frame, got {arguments.motion_step}")
     if "captured_background" in module.inputs and arguments.background is None:
         raise ValueError(f"{arguments.model} needs a clean plate; give it with --background")
 
