@@ -251,6 +251,9 @@ def test_wrong_use_is_answered_with_one_sentence(
         write_png(short / f"{k}.png", truth(k))
     arguments = [clip, *key, *background, "-o", str(tmp_path / "o"), "--alpha", str(short)]
     assert "--alpha" in (shown := fails(capsys, *arguments)) and "has 3 frames" in shown
+    assert "--rate is for folders" in fails(capsys, clip, *key, *background, "--rate", "9")
+    frames = str(shot["frames"])
+    assert "--rate must be positive" in fails(capsys, frames, *key, *background, "--rate", "0")
     assert "is told its object in one picture" in fails(
         capsys, clip, "--model", "box", "--device", "cpu"
     )
@@ -302,3 +305,28 @@ def test_a_background_chooses_the_model_that_reads_one(
     main(["matte", still, "--background", str(shot["plate"]), "--device", "cpu",
           "-o", str(tmp_path / "a.png")])  # fmt: skip
     assert loaded == ["background_matting"]
+
+
+def test_a_video_that_breaks_off_is_told(
+    tmp_path: Path, shot: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = shot["clip"].read_bytes()
+    shot["clip"].write_bytes(data[: len(data) * 2 // 3])
+    out = tmp_path / "out"
+    stated = len(VideoFile(shot["clip"]))
+    matte(shot["clip"], shot, "-o", str(out))
+    written = len(list(out.iterdir()))
+    assert 20 < written < 60
+    shown = " ".join(capsys.readouterr().out.split())
+    assert stated - written <= 2 or f"states {stated} frames, {written} can be decoded" in shown
+
+
+def test_a_video_may_be_off_about_its_length(
+    tmp_path: Path, shot: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shot["truth"] / "059.png").unlink()
+    matte(shot["clip"], shot, "-o", str(tmp_path / "out"), "--alpha", str(shot["truth"]))
+    assert "mean over 59 pairs" in capsys.readouterr().out
+    arguments = [str(shot["frames"]), "--rate", "9", "--model", "difference-key", "--device", "cpu"]
+    arguments += ["--background", str(shot["plate"]), "--alpha", str(shot["truth"])]
+    assert "has 59 frames, the clip 60" in fails(capsys, *arguments)
