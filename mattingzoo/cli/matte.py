@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mattingzoo.cli import video
+from mattingzoo.cli.backgrounds import add_backgrounds, check_backgrounds, predict
 from mattingzoo.cli.prompts import add_prompts, check_prompts, prompt_tensors
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -20,7 +21,9 @@ def register(commands: Any) -> None:
     )
     p.add_argument("images", nargs="+", type=Path, help="pictures, one folder of them, or a video")
     p.add_argument("--trimap", type=Path, help="trimap, or a folder with one of the same name each")
-    p.add_argument("--model", default="dim", help="name of the model (default: dim)")
+    p.add_argument(
+        "--model", help="name of the model (default: dim; with --background background_matting)"
+    )
     p.add_argument("--weights", help="weight file; default: those that ship with the model")
     p.add_argument("-o", "--out", type=Path, help="matte to write, or a folder for several")
     p.add_argument("--cutout", type=Path, help="RGBA cut-out to write, or a folder for several")
@@ -30,7 +33,8 @@ def register(commands: Any) -> None:
         "matte",
     )  # fmt: skip
     add_prompts(p)
-    video.add_backgrounds(p)
+    add_backgrounds(p)
+    video.add_clips(p)
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     p.add_argument("--precision", default="32-true", choices=PRECISIONS)
     p.set_defaults(run=run)
@@ -42,18 +46,20 @@ def run(arguments: argparse.Namespace) -> None:
     from mattingzoo.cli.load import load_model
     from mattingzoo.io import list_images
 
+    if arguments.model is None:
+        arguments.model = "dim" if arguments.background is None else "background_matting"
     images: list[Path] = arguments.images
-    if video.is_clip(arguments):
-        fabric = make_fabric(arguments.device, arguments.precision)
-        module = load_model(arguments.model, arguments.weights).module.to(fabric.device)
-        video.run(arguments, module, fabric)
-        return
-    several = len(images) > 1 or images[0].is_dir()
-    if images[0].is_dir():
+    clip = video.is_clip(arguments)
+    several = not clip and (len(images) > 1 or images[0].is_dir())
+    if several and images[0].is_dir():
         images = _own_pictures(list_images(images[0]), images[0])
     _check_targets(images, arguments, several)
     fabric = make_fabric(arguments.device, arguments.precision)
     module = load_model(arguments.model, arguments.weights).module.to(fabric.device)
+    check_backgrounds(arguments, module)
+    if clip:
+        video.run(arguments, module, fabric)
+        return
     if arguments.extras and not module.extras:
         raise ValueError(f"{arguments.model} gives nothing besides its matte; leave out --extras")
     check_prompts(arguments, module, several)
@@ -97,7 +103,7 @@ def _check_targets(images: list[Path], arguments: argparse.Namespace, several: b
 def _matte_one(
     image: Path, module: Any, fabric: Any, arguments: argparse.Namespace, several: bool
 ) -> None:
-    from mattingzoo.inference import cut_out, predict_prompted, predict_with_extras
+    from mattingzoo.inference import cut_out, predict_prompted
     from mattingzoo.io import read_rgb, read_trimap, write_png
 
     trimap = _partner_of(image, arguments.trimap, "trimap")
@@ -109,8 +115,8 @@ def _matte_one(
             module, fabric, picture, **prompt_tensors(arguments, *picture.shape[:2])
         )
     else:
-        matte, extras = predict_with_extras(
-            module, fabric, picture, known, _guides(image, picture, arguments)
+        matte, extras = predict(
+            arguments, module, fabric, picture, known, _guides(image, picture, arguments)
         )
         mattes = [matte]
     for number, matte in enumerate(mattes, start=1):

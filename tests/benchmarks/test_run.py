@@ -365,3 +365,31 @@ def test_baseline_without_known_foreground_keeps_its_trimap(
     batch = {"image": torch.rand(1, 3, 8, 8), "trimap": trimap, "name": ["all_unknown"]}
     assert torch.equal(ClosedForm().matte(batch), trimap)  # type: ignore[arg-type]
     assert "all_unknown" in caplog.text
+
+
+def test_robustness_to_errors_of_the_captured_background(run: Callable[..., Done]) -> None:
+    arguments = ["--model", "mean,difference-key", "--data", "synthetic", "--limit", "6"]
+    done = run(*arguments, "--robustness", "--out", "out")
+    assert done.returncode == 0, done.stdout
+    entries = json.loads(Path("out/robustness.json").read_text())
+    assert {entry["model"] for entry in entries} == {"difference-key"}
+    errors = {entry["condition"]: entry["MSE"] for entry in entries}
+    assert len(errors) == 11
+    plain = json.loads(Path("out/results.json").read_text())
+    (still,) = (e for e in plain if e["model"] == "difference-key" and e["region"] == "whole")
+    assert errors["as it is"] == still["MSE"]
+    # Worse the further it is moved, and by far the worst where it shows another scene.
+    moved = [errors[f"moved by {pixels} px"] for pixels in (2, 4, 8, 16)]
+    assert moved == sorted(moved) and moved[-1] > 1.5 * errors["as it is"]
+    assert max(errors, key=errors.__getitem__) == "of another scene"
+    assert "moved by 16 px" in done.stdout
+    # Nothing is computed again, and nothing is written twice.
+    again = run(*arguments, "--robustness", "--out", "out")
+    assert again.returncode == 0
+    assert json.loads(Path("out/robustness.json").read_text()) == entries
+
+
+def test_robustness_needs_a_model_that_reads_a_background(run: Callable[..., Done]) -> None:
+    done = run("--model", "mean", "--data", "synthetic", "--robustness")
+    assert done.returncode == 2
+    assert "--robustness is about models that read captured_background, of mean none" in done.stdout
