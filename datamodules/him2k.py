@@ -28,8 +28,7 @@ class HIM2KSource(FilesSource):
         subset: ``natural`` or ``comp``.
 
     Attributes:
-        images: The image of each sample, by name; samples of one image follow one another, so that
-            :class:`mattingzoo.metrics.instances.IMQ` can be given all persons of an image at once.
+        images: The image of each sample, by name, for instance matting quality.
 
     Raises:
         FileNotFoundError: If a folder is missing, or an image has no alphas, or alphas no image.
@@ -64,8 +63,9 @@ class HIM2K(MattingDataModule):
     """HIM2K: 2,000 images with a matte for each person in them, a test set.
 
     Content: a natural subset, photographs of several people, and a composed one. A sample is one
-    person, so a model needs to be told which (box, clicks, trimap); the field scores all people of
-    an image at once, see :class:`mattingzoo.metrics.instances.IMQ`.
+    person, so a model needs to be told which (box, clicks, trimap). `benchmarks/run.py` scores each
+    person, and all people of an image at once, as the field does
+    (:class:`mattingzoo.metrics.instances.IMQ`).
 
     Format: ``images/{natural,comp}/NAME.jpg`` and ``alphas/{natural,comp}/NAME/NN.png`` with NN
     from 00, as its authors describe (nowsyn/InstMatt).

@@ -17,6 +17,7 @@ from torch import Tensor
 from mattingzoo import __version__
 from mattingzoo.batch import Batch, check_keys
 from mattingzoo.datamodule import MattingDataModule
+from mattingzoo.gathering import Gathering
 from mattingzoo.io import write_png
 from mattingzoo.memory import PeakMemory
 from mattingzoo.metrics import scores_later
@@ -41,6 +42,8 @@ class ImageResult:
         peak_memory_mb: Peak while predicting: device memory, or the process's on a CPU.
         content: SHA-256 over image, alpha and trimap as scored, 8 bits.
         flags: ``nan`` or ``constant`` if the prediction is degenerate.
+        instances: With the last sample of an image of several, what the image adds to the instance
+            matting quality, see :class:`mattingzoo.gathering.Gathering`.
     """
 
     name: str
@@ -50,6 +53,7 @@ class ImageResult:
     peak_memory_mb: float
     content: str
     flags: list[str] = field(default_factory=list)
+    instances: list[float] | None = None
 
 
 class Journal:
@@ -117,6 +121,8 @@ def evaluate(
     # Pictures asked for as files are computed again if the file is not there.
     folders = [folder for folder in (pictures, mattes) if folder is not None]
     done = {n: r for n, r in done.items() if all((f / f"{n}.png").exists() for f in folders)}
+    gathering = Gathering(source)
+    done = {name: done[name] for name in gathering.whole(done)}
     loader = data.evaluation_loader("test", done)
     fresh = iter(loader)
     warm = False
@@ -134,7 +140,7 @@ def evaluate(
                 with fabric.autocast():
                     module.matte(batch)
                 warm = True
-            scored, pred = _score_later(module, batch, fabric, foregrounds[name])
+            scored, pred = _score_later(module, batch, fabric, foregrounds[name], gathering)
             if pictures is not None:
                 _write(pictures, name, panel(batch, pred, PANEL_HEIGHT))
             if mattes is not None:
@@ -148,7 +154,11 @@ def evaluate(
 
 
 def _score_later(
-    module: MattingModule, batch: Batch, fabric: Fabric, foreground: str
+    module: MattingModule,
+    batch: Batch,
+    fabric: Fabric,
+    foreground: str,
+    gathering: Gathering,
 ) -> tuple[Callable[[], ImageResult], Tensor]:
     """Predict a picture and begin to score it; what gives its result, and the matte."""
     with PeakMemory(fabric.device) as memory, fabric.autocast():
@@ -159,6 +169,7 @@ def _score_later(
         seconds = time.perf_counter() - start
     flags = _degenerate(pred, batch["trimap"])
     pred = pred.nan_to_num(0.0)
+    instances = gathering.add(batch["name"][0], pred, batch["alpha"])
     scores = scores_later(pred, batch["alpha"], batch["trimap"], REGIONS)
     planes = [to_bytes(batch[key][0]) for key in ("image", "alpha", "trimap")]
     content = threads().submit(_digest, planes)
@@ -172,6 +183,7 @@ def _score_later(
             peak_memory_mb=memory.megabytes,
             content=content.result(),
             flags=flags,
+            instances=instances,
         )
 
     return result, pred

@@ -24,8 +24,9 @@ class MattingModule(LightningModule, ABC):
     has the true ones.
     """
 
-    #: Keys of :class:`mattingzoo.batch.Batch` that :meth:`forward` reads.
-    inputs: ClassVar[tuple[str, ...]]
+    #: Keys of :class:`mattingzoo.batch.Batch` that :meth:`forward` reads; a class attribute, but
+    #: :meth:`use_prompt` may change them of one model.
+    inputs: tuple[str, ...]
     #: Kinds of prompt it can be told the object by, the usual one first: ``box``, ``points``.
     prompts: ClassVar[tuple[str, ...]] = ()
     #: Names of the pictures :meth:`forward_with_extras` may give besides the matte.
@@ -107,6 +108,8 @@ class MattingModule(LightningModule, ABC):
         if stage == "fit":
             native = data.source("train").native
             check_keys(self.training_keys(), native, type(self).__name__, type(data).__name__)
+            if not self.trainer.limit_val_batches:
+                return  # footage to train on without truth may have nothing to validate on
         split = "val" if stage in ("fit", "validate") else "test"
         needed = self.inputs if stage == "predict" else (*self.inputs, "alpha")
         native = data.source(split).native

@@ -41,7 +41,7 @@ KEYS = (
     *("model", "variant", "recipe", "weights", "weights_sha256", "prompt"),
     *("data", "data_hash", "protocol", "region", "n_images", "n_foregrounds"),
     *(key for score in ALL_SCORES for key in (score, CI95[score])),
-    *("units", "metrics"),
+    *("instances", "units", "metrics"),
     *("seconds_per_image", "peak_memory_mb", "device", "precision", "seed", "version"),
 )
 
@@ -77,6 +77,7 @@ def summarise(
         SAD, Grad and Conn are in thousands, MSE and MAD are plain. A mean over an empty region is
         None. ``SAD_ci95`` and so on are the ends of 95 % bootstrap intervals over foregrounds
         (:func:`mattingzoo.statistics.bootstrap_interval`), None where there are too few.
+        ``instances`` is the instance matting quality where images hold several objects.
     """
     from mattingzoo.evaluation import data_hash
 
@@ -90,6 +91,7 @@ def summarise(
             "n_images": len(results),
             "n_foregrounds": len({r.foreground for r in results}),
             **_means(results, region),
+            "instances": _instances(results) if region == "whole" else None,
             "units": UNITS,
             "metrics": METRICS,
             "seconds_per_image": _mean([r.seconds for r in results]),
@@ -98,6 +100,12 @@ def summarise(
         }
         entries.append({key: entry[key] for key in KEYS} | {"flags": _flags(results, skipped)})
     return entries
+
+
+def _instances(results: "Sequence[ImageResult]") -> Any:
+    from mattingzoo.gathering import summarise_instances
+
+    return summarise_instances([r.instances for r in results if r.instances is not None])
 
 
 def _means(results: "Sequence[ImageResult]", region: str) -> Entry:
@@ -268,7 +276,15 @@ def _caption(entries: Sequence[Entry]) -> list[str]:
         lines.append(f"Only {foregrounds} foregrounds: too few for intervals.")
     elif foregrounds < FEW_GROUPS:
         lines.append(f"Only {foregrounds} foregrounds: intervals are rough.")
+    lines += [f"{_title(e)}: {_quality(e['instances'])}" for e in entries if e.get("instances")]
     return [*lines, *(f"{_title(e)}: {e['flags']}" for e in entries if e["flags"])]
+
+
+def _quality(instances: Entry) -> str:
+    """Instance matting quality times 100, as papers print it."""
+    shown = [f"{key.removeprefix('IMQ/')} {100 * instances[key]:.1f}" for key in instances]
+    *scores, _ = shown  # the last is the number of images
+    return f"IMQ ×100 of {instances['n_images']} images: {', '.join(scores)} (higher is better)"
 
 
 def _title(entry: Entry) -> str:

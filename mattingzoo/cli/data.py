@@ -3,6 +3,7 @@
 import argparse
 import sys
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,13 @@ def register(commands: Any) -> None:
 
 def run_check(arguments: argparse.Namespace) -> None:
     """Print what is wrong; exit code 1 if anything is."""
-    report = _function(arguments.name, "check")(arguments.root, arguments.coco, arguments.voc)
+    look = _function(arguments.name, "check")
+    elsewhere = {"coco": arguments.coco, "voc": arguments.voc}
+    given = {name: folder for name, folder in elsewhere.items() if folder is not None}
+    strange = sorted(given.keys() - signature(look).parameters.keys())
+    if strange:
+        raise ValueError(f"{arguments.name} is composed of nothing; leave out --{strange[0]}")
+    report = look(arguments.root, **given)
     print(report)
     if report.problems:
         sys.exit(1)

@@ -33,6 +33,7 @@ from mattingzoo.metrics.instances import (
 from mattingzoo.metrics.mattes import Region, region_mask
 from mattingzoo.metrics.motion import farneback_flow
 from mattingzoo.metrics.parts import PART_NAMES, PartMetrics, part_scores
+from mattingzoo.metrics.portrait import gradient_distance, portrait_scores
 from mattingzoo.metrics.video import ClipScore, VideoMetrics, clip_score, dtssd, messddt
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "farneback_flow",
     "grad",
     "grad_map",
+    "gradient_distance",
     "instance_errors",
     "instance_iou",
     "instance_similarity",
@@ -68,6 +70,7 @@ __all__ = [
     "mse",
     "mse_fg",
     "part_scores",
+    "portrait_scores",
     "region_mask",
     "sad",
     "score_names",

@@ -107,6 +107,46 @@ def instance_similarity(pred: Tensor, alpha: Tensor) -> Tensor:
     return 1 - (STEEPNESS * instance_errors(pred, alpha)).clamp(max=1)
 
 
+def instance_row(pred: Tensor, alpha: Tensor, threshold: float = THRESHOLD) -> Tensor:
+    """What one image adds to the instance matting quality of a data set.
+
+    Args:
+        pred: All predicted instances [N, 1, H, W], floats in [0, 1] or uint8; N may be 0.
+        alpha: All true instances [M, 1, H, W], likewise.
+        threshold: Smallest overlap of a pair.
+
+    Returns:
+        [7], float64: the sums of the four scores over matched pairs, in the order of
+        :data:`ERRORS`; then TP, FP and FN.
+
+    Raises:
+        ValueError: If these are no mattes, or their sizes differ.
+    """
+    matches = match_instances(instance_iou(pred, alpha), threshold)
+    found = len(matches.pred)
+    counts = torch.tensor([found, len(pred) - found, len(alpha) - found], dtype=torch.float64)
+    quality = torch.zeros(len(ERRORS), dtype=torch.float64)
+    if found:
+        quality = instance_similarity(pred[matches.pred], alpha[matches.alpha]).sum(dim=0)
+    return torch.cat([quality, counts])
+
+
+def imq_of(rows: Tensor) -> dict[str, Tensor]:
+    """``IMQ/MAD``, ``IMQ/MSE``, ``IMQ/Grad``, ``IMQ/Conn`` and ``RQ`` of a data set.
+
+    Args:
+        rows: :func:`instance_row` of each image [N, 7].
+
+    Returns:
+        Float64 scalars in [0, 1], larger is better; NaN if there was no instance at all. Papers
+        print them times 100.
+    """
+    *quality, found, wrong, missed = rows.sum(dim=0)
+    weight = found + (wrong + missed) / 2
+    scores = {f"IMQ/{name}": total / weight for name, total in zip(ERRORS, quality, strict=True)}
+    return {**scores, "RQ": found / weight}
+
+
 class IMQ(PerImage):
     """Instance matting quality, accumulated over all images and divided at the end.
 
@@ -144,27 +184,12 @@ class IMQ(PerImage):
         Raises:
             ValueError: If these are no mattes, or their sizes differ.
         """
-        matches = match_instances(instance_iou(pred, alpha), self.threshold)
-        found = len(matches.pred)
-        counts = torch.tensor([found, len(pred) - found, len(alpha) - found], dtype=torch.float64)
-        quality = torch.zeros(len(ERRORS), dtype=torch.float64)
-        if found:
-            quality = instance_similarity(pred[matches.pred], alpha[matches.alpha]).sum(dim=0)
-        self.add(torch.cat([quality, counts])[None].to(self.device), index)
+        row = instance_row(pred, alpha, self.threshold)
+        self.add(row[None].to(self.device), index)
 
     def compute(self) -> dict[str, Tensor]:
-        """``IMQ/MAD``, ``IMQ/MSE``, ``IMQ/Grad``, ``IMQ/Conn`` and ``RQ``, float64 scalars.
-
-        All lie in [0, 1], larger is better; NaN if there was no instance at all. Papers print them
-        times 100.
-        """
-        values, _ = self._in_order()
-        *quality, found, wrong, missed = values.sum(dim=0)
-        weight = found + (wrong + missed) / 2
-        scores = {
-            f"IMQ/{name}": total / weight for name, total in zip(ERRORS, quality, strict=True)
-        }
-        return {**scores, "RQ": found / weight}
+        """The scores of :func:`imq_of`, over all images."""
+        return imq_of(self._in_order()[0])
 
 
 def _support(name: str, mattes: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Batched tensor operations on pictures; each runs on whatever device holds its input."""
 
+from mattingzoo.ops.blur import box_blur
 from mattingzoo.ops.composite import combine_foregrounds, composite, extend_foreground
 from mattingzoo.ops.geometry import move, pad_to_multiple, similarity, warp
 from mattingzoo.ops.guidance import (
@@ -20,6 +21,7 @@ from mattingzoo.ops.trimap import (
 )
 
 __all__ = [
+    "box_blur",
     "box_from_alpha",
     "combine_foregrounds",
     "composite",

@@ -60,7 +60,7 @@ class FusedAttention(nn.Module):
 
     def biases(self, query: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
         """The bias of each query against each row [B, heads, h w, h] and column [..., w]."""
-        grid = query.unflatten(2, (height, width))
+        grid = query.view(*query.shape[:2], height, width, -1)
         row = torch.einsum("bnhwc,hkc->bnhwk", grid, self.rel_pos_h[self.rows].to(query))
         column = torch.einsum("bnhwc,wkc->bnhwk", grid, self.rel_pos_w[self.rows].to(query))
         return row.flatten(2, 3), column.flatten(2, 3)

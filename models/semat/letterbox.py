@@ -70,6 +70,12 @@ class Letterbox:
         return like.new_tensor([self.columns / self.width, self.rows / self.height])
 
 
+def letterbox(picture: Tensor, size: int) -> Letterbox:
+    """The frame of side ``size`` for a picture [B, C, H, W]."""
+    height, width = picture.shape[-2:]
+    return Letterbox(height, width, size)
+
+
 def resize(picture: Tensor, height: int, width: int) -> Tensor:
     """Resize [B, C, H, W] bilinearly; the right size passes untouched."""
     if picture.shape[-2:] == (height, width):

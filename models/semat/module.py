@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from mattingzoo.batch import Batch
 from mattingzoo.models.semat.decoder import regularised
-from mattingzoo.models.semat.letterbox import Letterbox, resize
+from mattingzoo.models.semat.letterbox import letterbox, resize
 from mattingzoo.models.semat.losses import NGHMLoss, matting_losses, regularisation_loss
 from mattingzoo.models.semat.network import SEMatNet
 from mattingzoo.models.semat.prompting import (
@@ -137,9 +137,9 @@ class SEMat(MattingModule):
         if init_from:
             load_weights(self, init_from)
         self.has_sam = bool(sam_checkpoint or init_from)
-        self.freeze(not self.has_sam if train_sam is None else train_sam)
+        self.say_trained(not self.has_sam if train_sam is None else train_sam)
 
-    def freeze(self, train_sam: bool) -> None:
+    def say_trained(self, train_sam: bool) -> None:
         """Say whether SAM's own weights are trained, and remember it for checkpoints."""
         self.train_sam = self.hparams["train_sam"] = train_sam
         self.network.freeze(train_sam)
@@ -179,9 +179,9 @@ class SEMat(MattingModule):
         """
         image = batch["image"]
         if "points" in self.inputs:
-            each = zip(image.split(1), batch["points"].split(1), strict=True)
-            return torch.cat([self._matte_at(*one) for one in each])
-        frame = Letterbox(*image.shape[-2:], self.network.size)
+            each = zip(image, batch["points"], strict=True)
+            return torch.cat([self._matte_at(one[None], at[None]) for one, at in each])
+        frame = letterbox(image, self.network.size)
         output = self.network(frame.picture(image), frame.boxes(batch["box"]))
         return frame.matte(output.alpha)
 
@@ -263,7 +263,7 @@ class SEMat(MattingModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The sum of the objectives, all at the frame's size."""
-        frame = Letterbox(*batch["image"].shape[-2:], self.network.size)
+        frame = letterbox(batch["image"], self.network.size)
         image, boxes = frame.picture(batch["image"]), frame.boxes(batch["box"])
         alpha, trimap = frame.picture(batch["alpha"]), frame.trimap(batch["trimap"])
         output = self.network(image, boxes)
@@ -273,7 +273,7 @@ class SEMat(MattingModule):
         losses["trimap"] = self.trimap_loss(self._at_full_size(output.trimap), classes)
         if self.reg_weight > 0 and not self.train_sam:
             kept = self.network.reference(self.network.normalise(image), boxes)
-            live = regularised(output.decoded, kept.index)
+            live = regularised(output.decoded, kept.chosen)
             losses["reg"] = regularisation_loss(
                 self._at_full_size(live), self._at_full_size(kept.logits)
             )
@@ -308,7 +308,7 @@ class SEMat(MattingModule):
             self.trimap_loss.counts.copy_(checkpoint[COUNTS])
         train_sam = checkpoint.get("hyper_parameters", {}).get("train_sam")
         if train_sam is not None:
-            self.freeze(train_sam)
+            self.say_trained(train_sam)
             self.has_sam = not train_sam
 
     def _at_full_size(self, logits: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ class Reference(NamedTuple):
     """The masks of SAM as it was, nothing adapted and nothing added."""
 
     logits: Tensor  # [B, 1, S/4, S/4] the mask it expects most of, or HQ-SAM's
-    index: Tensor  # [B] which of its masks that is
+    chosen: Tensor  # [B] which of its masks that is
 
 
 class SEMatNet(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mattingzoo.models.semat.encoder import Features
-from mattingzoo.models.semat.letterbox import Letterbox, resize, tight_boxes
+from mattingzoo.models.semat.letterbox import Letterbox, letterbox, resize, tight_boxes
 from mattingzoo.models.semat.network import Embedding, SEMatNet
 
 
@@ -37,7 +37,7 @@ def embed_picture(network: SEMatNet, image: Tensor) -> PictureEmbedding:
     """
     if image.ndim != 4 or image.shape[:2] != (1, 3):
         raise ValueError(f"image must be one picture [1, 3, H, W], got {tuple(image.shape)}")
-    frame = Letterbox(*image.shape[-2:], network.size)
+    frame = letterbox(image, network.size)
     return PictureEmbedding(frame, network.embed(frame.picture(image.float())))
 
 
@@ -47,7 +47,7 @@ def matte_boxes(
     """Mattes [N, 1, H, W] of boxes [N, 4] of the frame, ``at_once`` at a time."""
     mattes = [
         picture.frame.matte(network.decode(picture.embedding, some).alpha)
-        for some in boxes.split(at_once)
+        for some in torch.split(boxes, at_once)
     ]
     return torch.cat(mattes)
 

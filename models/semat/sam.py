@@ -4,7 +4,7 @@ import hashlib
 import logging
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from segment_anything import sam_model_registry
 from segment_anything.modeling import (
@@ -94,7 +94,7 @@ def build_sam(name: SAMName, tiny: TinySAM) -> Any:
     if name == "tiny":
         check_tiny(tiny)
         return build_tiny(tiny)
-    if name not in sam_model_registry or name == "default":
+    if name not in get_args(SAMName):
         raise ValueError(f"sam must be one of vit_b, vit_l, vit_h, tiny, got {name!r}")
     return sam_model_registry[name]()
 

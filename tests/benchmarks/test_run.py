@@ -296,7 +296,7 @@ def test_options_of_a_data_set(tmp_path: Path, run: Callable[..., Done]) -> None
     assert done.returncode == 0, done.stdout
     assert {e["data"] for e in results(tmp_path / "o")} == {"synthetic-64"}
     wrong = run(*arguments, "--data-option", "synthetic.colour=red")
-    assert wrong.returncode == 2 and "synthetic has length, size; got" in wrong.stdout
+    assert wrong.returncode == 2 and "synthetic has cache, length, size; got" in wrong.stdout
     other = run(*arguments, "--data-option", "p3m.subset=P3M-500-NP")
     assert other.returncode == 2 and "'p3m' is not one of --data" in other.stdout
 

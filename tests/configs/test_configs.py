@@ -22,7 +22,9 @@ SMALL = {
     "adamatting": ["--model.width", "2"],
     "background_matting": ["--model.width", "2"],
     "dim": ["--model.width", "2"],
+    "gfm": ["--model.encoder", "tiny"],
     "hattmatting": ["--model.backbone", "tiny", "--model.width", "8"],
+    "mmnet": ["--model.width", "0.35"],
     "semat": ["--model.sam", "tiny", "--model.tiny_size", "64"],
 }
 

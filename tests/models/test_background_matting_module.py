@@ -267,7 +267,7 @@ def train(model: BackgroundMatting, folder: Path, steps: int, **options: Any) ->
 @quiet
 @pytest.mark.parametrize("stopped_at", [2, 3])  # inside the first epoch, and at its end
 def test_resumed_stage_2_equals_uninterrupted(tmp_path: Path, first: str, stopped_at: int) -> None:
-    options = {"stage": 2, "discriminator_every": 2, "lr": 1e-3, "schedule": "cosine"}
+    options = {"stage": 2, "discriminator_every": 2, "lr": 1e-3}
     straight = module(init_from=first, **options)
     scores = train(straight, tmp_path / "straight", 7).callback_metrics
     assert float(scores["train/supervision"]) == pytest.approx(0.05 / 2)

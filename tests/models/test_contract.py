@@ -14,7 +14,16 @@ from mattingzoo.batch import Batch, derivable
 from mattingzoo.cli.load import load_model
 from mattingzoo.cli.names import models
 from mattingzoo.derive import derive
-from mattingzoo.models import DIM, AdaMatting, BackgroundMatting, SEMat
+from mattingzoo.models import (
+    DIM,
+    GFM,
+    AdaMatting,
+    BackgroundMatting,
+    HAttMatting,
+    MMNet,
+    SEMat,
+)
+from mattingzoo.models.gfm.network import Variant
 from mattingzoo.module import MattingModule
 from mattingzoo.weights import load_weights, save_weights
 
@@ -71,12 +80,48 @@ def micro_background_matting(stage: Literal[1, 2] = 1) -> BackgroundMatting:
     return model
 
 
+def micro_hattmatting(adversarial_weight: float = 0.05) -> HAttMatting:
+    return HAttMatting(
+        backbone="tiny",
+        tiny_width=4,
+        tiny_blocks=(1, 1, 1, 1),
+        width=16,
+        aspp_rates=(1, 2),
+        adversarial_weight=adversarial_weight,
+        discriminator_width=4,
+        optimizer="adamw",
+        lr=5e-3,
+        schedule="cosine",
+    )
+
+
+def micro_gfm(variant: Variant = "TT") -> GFM:
+    return GFM(
+        encoder="tiny",
+        variant=variant,
+        widths=(4, 8, 8, 8, 16),
+        blocks=(1, 1, 1, 1),
+        glance_loss="logits",
+        transition_kernel=7,
+        mask_kernel=9,
+        test_strategy="resize",
+        ratios=(1.0,),
+        lr=3e-3,
+        schedule="cosine",
+    )
+
+
 TINY: dict[str, Callable[[], MattingModule]] = {
     "adamatting": lambda: micro_adamatting(),
     "background_matting": lambda: micro_background_matting(),
     "background_matting, stage 2": lambda: micro_background_matting(stage=2),
     "dim": lambda: DIM(width=4, convs=(1, 1, 1, 1, 1), conv6="conv1", lr=1e-3),
     "dim, stage 3": lambda: DIM(width=4, convs=(1, 1, 1, 1, 1), conv6="conv1", stage=3, lr=1e-3),
+    "hattmatting": lambda: micro_hattmatting(),
+    "hattmatting, no GAN": lambda: micro_hattmatting(adversarial_weight=0.0),
+    "gfm": lambda: micro_gfm(),
+    "gfm, RIM": lambda: micro_gfm("RIM"),
+    "mmnet": lambda: MMNet(width=0.35, size=32, momentum=0.1, lr=3e-3),
     "semat": lambda: micro_semat(),
     "semat, frozen SAM": lambda: micro_semat(train_sam=False, lora_rank=4),
 }
@@ -212,7 +257,9 @@ def test_one_step_moves_every_trainable_parameter(model: MattingModule) -> None:
 def test_one_batch_can_be_overfitted(model: MattingModule) -> None:
     if "alpha" not in model.training_keys():
         pytest.skip("trains without truth")
-    batch = fake_batch((*model.training_keys(), "trimap"), 32, 32)
+    # At GFM's stride of 32 pixels batch statistics of the smaller picture would be of two values.
+    side = 64 if isinstance(model, GFM) else 32
+    batch = fake_batch((*model.training_keys(), "trimap"), side, side)
 
     def error() -> Tensor:
         unknown = batch["trimap"] == 0.5

@@ -120,7 +120,7 @@ def test_regularisation_compares_the_masks_that_sam_prefers() -> None:
     with torch.no_grad():
         kept = net.reference(net.normalise(batch["image"]), boxes)
         live = net(batch["image"], boxes).decoded.masks
-    live = torch.stack([masks[i] for masks, i in zip(live, kept.index, strict=True)])
+    live = torch.stack([masks[i] for masks, i in zip(live, kept.chosen, strict=True)])
     p, z = (
         F.interpolate(t, (64, 64), mode="bilinear") for t in (kept.logits.sigmoid(), live[:, None])
     )
