@@ -8,7 +8,12 @@ from pathlib import Path
 
 from mattingzoo.clips import VIDEO_SUFFIXES, Clip, FrameFiles, VideoFile, is_video, open_clip
 from mattingzoo.datamodules._pairs import contents, require_folders, require_partners
-from mattingzoo.io import SUFFIXES, bad_file, list_images, some
+from mattingzoo.io import SUFFIXES, Picture, bad_file, list_images, some
+from mattingzoo.source import Split
+
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+#: The release's list of what to train on.
+INDEX = "Video_data_train.csv"
 
 #: Folders of a layout of one's own, by contract key; the last two need not be there.
 REQUIRED = ("image", "captured_background")
@@ -50,9 +55,40 @@ class Take:
         }
         return {key: clip for key, clip in found.items() if clip is not None}
 
+    def alpha_of(self, number: int) -> Picture:
+        """The matte of a frame [H, W]."""
+        assert self.alpha is not None
+        return self.alpha.gray([number])[0]
+
     def number_in(self, clip: Clip, number: int) -> int:
         """Which frame of a layer belongs to a frame of the image."""
         return 0 if len(clip) == 1 else number
+
+
+def find_takes(root: Path, split: Split, subset: str = "fixed-camera") -> list[Take]:
+    """The stills and clips of one split, in whichever layout they lie.
+
+    Raises:
+        FileNotFoundError: If there are none.
+        ValueError: If there is no such split.
+    """
+    if is_release(root):
+        return _released(root, split, subset)
+    present = [name for name in SPLITS if (root / name).is_dir()]
+    if present and split not in present:
+        raise ValueError(
+            f"{root} has the splits {' and '.join(present)}, no {split!r}; make {root / split}"
+        )
+    return own_takes(root / split if present else root)
+
+
+def splits_of(root: Path) -> list[Split]:
+    """Splits that are there; ``test`` alone stands for a root without splits."""
+    if is_release(root):
+        captured = (root / INDEX).is_file() or (root / "Captured_Data").is_dir()
+        stills: list[Split] = ["test"] if (root / "sample_data").is_dir() else []
+        return ["train", *stills] if captured else stills
+    return [name for name in SPLITS if (root / name).is_dir()] or ["test"]
 
 
 def own_takes(root: Path) -> list[Take]:
@@ -201,6 +237,26 @@ def check_frames(take: Take) -> None:
                 f"{clip.path} holds {some(strange, 3)}, which {take.image.path} does not; "
                 "give frames and their partners the same names"
             )
+
+
+def is_release(root: Path) -> bool:
+    """Whether footage lies as in the public release."""
+    return (root / INDEX).is_file() or any(
+        (root / name).is_dir() for name in ("Captured_Data", "sample_data")
+    )
+
+
+def _released(root: Path, split: Split, subset: str) -> list[Take]:
+    if split == "val":
+        raise ValueError(
+            f"{root} is the release of Background Matting, which has nothing to validate on; "
+            "train with --trainer.limit_val_batches 0, or lay out footage with alpha/ as val/"
+        )
+    if split == "test":
+        return released_stills(root / "sample_data" / "input")
+    if (root / INDEX).is_file():
+        return listed_shots(root / INDEX)
+    return released_clips(root / "Captured_Data" / subset / "train")
 
 
 def _own_take(name: str, paths: Mapping[str, Path]) -> Take:

@@ -12,14 +12,8 @@ from rich.progress import track
 
 from mattingzoo.clips import FrameFiles
 from mattingzoo.datamodule import MattingDataModule
-from mattingzoo.datamodules._captured_layout import (
-    Take,
-    listed_shots,
-    own_takes,
-    read_rows,
-    released_clips,
-    released_stills,
-)
+from mattingzoo.datamodules._captured_layout import Take, find_takes, read_rows, splits_of
+from mattingzoo.datamodules._captured_prepare import PrepareSettings, prepare
 from mattingzoo.datamodules._half_check import CheckReport
 from mattingzoo.datamodules._pairs import FilesSource, contents
 from mattingzoo.dataset import OnBadFile
@@ -27,12 +21,12 @@ from mattingzoo.io import BadFileError, Picture, check_sizes, some
 from mattingzoo.recipe import Recipe
 from mattingzoo.segmentation import RELEASED, draw, soften
 from mattingzoo.source import Pictures, Source, Split
+from mattingzoo.video import OFFSETS
 
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
-INDEX = "Video_data_train.csv"
+# `mattingzoo data check captured` and `mattingzoo data prepare captured` look here.
+__all__ = ["Captured", "CapturedSource", "PrepareSettings", "check", "find_takes", "prepare"]
+
 ADOBE_INDEX = "Adobe_train_data.csv"
-#: Frames that the motion stack shows, in units of the step.
-OFFSETS = (-2, -1, 1, 2)
 
 
 class CapturedSource(Source):
@@ -176,23 +170,6 @@ class Captured(MattingDataModule):
         return CapturedSource(takes, self.motion_step, training=split == "train")
 
 
-def find_takes(root: Path, split: Split, subset: str = "fixed-camera") -> list[Take]:
-    """The stills and clips of one split, in whichever layout they lie.
-
-    Raises:
-        FileNotFoundError: If there are none.
-        ValueError: If there is no such split.
-    """
-    if _is_release(root):
-        return _released(root, split, subset)
-    present = [name for name in SPLITS if (root / name).is_dir()]
-    if present and split not in present:
-        raise ValueError(
-            f"{root} has the splits {' and '.join(present)}, no {split!r}; make {root / split}"
-        )
-    return own_takes(root / split if present else root)
-
-
 def check(root: Path, progress: bool = True) -> CheckReport:
     """Decode every picture of every split there is, and compare sizes and numbers of frames.
 
@@ -201,7 +178,7 @@ def check(root: Path, progress: bool = True) -> CheckReport:
         progress: Show progress bars.
     """
     report = CheckReport()
-    for split in _splits(root):
+    for split in splits_of(root):
         try:
             source = CapturedSource(find_takes(root, split), step=1)
         except (ValueError, OSError) as error:
@@ -225,34 +202,6 @@ def _damage(source: CapturedSource, what: str, progress: bool) -> list[str]:
         found = pool.map(look, range(len(source)))
         problems = track(found, what, total=len(source), disable=not progress)
         return list(dict.fromkeys(problem for problem in problems if problem))
-
-
-def _is_release(root: Path) -> bool:
-    return (root / INDEX).is_file() or any(
-        (root / name).is_dir() for name in ("Captured_Data", "sample_data")
-    )
-
-
-def _splits(root: Path) -> list[Split]:
-    """What there is to look at."""
-    if _is_release(root):
-        captured = (root / INDEX).is_file() or (root / "Captured_Data").is_dir()
-        stills: list[Split] = ["test"] if (root / "sample_data").is_dir() else []
-        return ["train", *stills] if captured else stills
-    return [name for name in SPLITS if (root / name).is_dir()] or ["test"]
-
-
-def _released(root: Path, split: Split, subset: str) -> list[Take]:
-    if split == "val":
-        raise ValueError(
-            f"{root} is the release of Background Matting, which has nothing to validate on; "
-            "train with --trainer.limit_val_batches 0, or lay out footage with alpha/ as val/"
-        )
-    if split == "test":
-        return released_stills(root / "sample_data" / "input")
-    if (root / INDEX).is_file():
-        return listed_shots(root / INDEX)
-    return released_clips(root / "Captured_Data" / subset / "train")
 
 
 def _adobe(root: Path, split: Split) -> Source:

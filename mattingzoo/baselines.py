@@ -70,9 +70,10 @@ class DifferenceKey(Baseline):
     differ from the true ones by noise or gamma as the paper's do.
     """
 
-    inputs: ClassVar[tuple[str, ...]] = ("image", "captured_background")
+    inputs = ("image", "captured_background")
     LOW: ClassVar[float] = 0.06
     HIGH: ClassVar[float] = 0.20
+    MIDDLE: ClassVar[float] = (LOW + HIGH) / 2  # where alpha is one half
 
     def forward(self, batch: Batch) -> Tensor:
         """Soft-thresholded differences [B, 1, H, W]."""

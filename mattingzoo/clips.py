@@ -1,16 +1,16 @@
 """Moving pictures as they lie on disk: folders of frames, and video files read by OpenCV."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count, repeat
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
-from mattingzoo.io import Picture, bad_file, list_images, read_gray, read_rgb
+from mattingzoo.io import BadFileError, Picture, bad_file, list_images, read_gray, read_rgb
 
 #: Endings of video files, in lower case; upper case is read too.
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".webm", ".mkv", ".avi")
@@ -47,6 +47,17 @@ class Clip(ABC):
         return [np.ascontiguousarray(picture[..., 0]) for picture in self.rgb(numbers)]
 
     @abstractmethod
+    def stream(self, skip: Container[int] = ()) -> Iterator[tuple[int, Picture | BadFileError]]:
+        """Frames [H, W, 3] in their order, one in memory at a time.
+
+        Args:
+            skip: Numbers of frames not to give.
+
+        Yields:
+            The number of each frame and the frame, or what is wrong with it.
+        """
+
+    @abstractmethod
     def file(self, number: int) -> Path:
         """The file that holds a frame."""
 
@@ -71,6 +82,15 @@ class FrameFiles(Clip):
     def gray(self, numbers: Sequence[int]) -> list[Picture]:
         """Decode mattes or masks [H, W]."""
         return [read_gray(self.files[number]) for number in numbers]
+
+    def stream(self, skip: Container[int] = ()) -> Iterator[tuple[int, Picture | BadFileError]]:
+        """Frames in their order."""
+        for number in range(len(self)):
+            if number not in skip:
+                try:
+                    yield number, read_rgb(self.files[number])
+                except BadFileError as error:
+                    yield number, error
 
     def file(self, number: int) -> Path:
         """The picture."""
@@ -109,23 +129,22 @@ class VideoFile(Clip):
             frames = {number: self._look_up(capture, number) for number in sorted(set(numbers))}
         return [frames[number] for number in numbers]
 
-    def stream(self) -> Iterator[Picture | None]:
-        """All frames [H, W, 3] in their order, one at a time, up to the last that can be decoded.
-
-        Yields:
-            None for a damaged frame with good ones after it.
-        """
+    def stream(self, skip: Container[int] = ()) -> Iterator[tuple[int, Picture | BadFileError]]:
+        """Frames in their order, decoded once, up to the last that can be decoded."""
         with _opened(self.path) as capture:
-            damaged = 0
+            damaged: list[int] = []
             # The stated count may be an estimate: what can be decoded beyond it is there.
             for number in count():
+                if number in skip:
+                    capture.grab()
+                    continue
                 decoded, frame = capture.read()
                 if decoded:
-                    yield from repeat(None, damaged)
-                    damaged = 0
-                    yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+                    yield from ((n, self._damage(n)) for n in damaged)
+                    damaged = []
+                    yield number, np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
                 elif number < len(self):
-                    damaged += 1
+                    damaged.append(number)
                 else:
                     return
 
@@ -138,13 +157,13 @@ class VideoFile(Clip):
             capture.set(cv2.CAP_PROP_POS_FRAMES, number)
         decoded, frame = capture.read()
         if not decoded:
-            raise bad_file(
-                self.path,
-                f"frame {number} of {len(self)} cannot be decoded",
-                "a whole video",
-                "convert it anew, or unpack it into a folder of frames",
-            )
+            raise self._damage(number)
         return np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB))
+
+    def _damage(self, number: int) -> BadFileError:
+        found = f"frame {number} of {len(self)} cannot be decoded"
+        remedy = "convert it anew, or unpack it into a folder of frames"
+        return bad_file(self.path, found, "a whole video", remedy)
 
 
 def is_video(path: Path) -> bool:

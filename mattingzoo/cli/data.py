@@ -7,11 +7,11 @@ from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from mattingzoo.cli import build
+from mattingzoo.cli import build, prepare
 
 
 def register(commands: Any) -> None:
-    """Add `data check`, `data compose` and `data build`."""
+    """Add `data check`, `data compose`, `data build` and `data prepare`."""
     p = commands.add_parser("data", help="check or make a data set")
     actions = p.add_subparsers(required=True, metavar="ACTION")
     check = actions.add_parser("check", help="report everything that is wrong with a data set")
@@ -32,6 +32,7 @@ def register(commands: Any) -> None:
     make.add_argument("--workers", type=int, help="processes; default: one per core")
     make.set_defaults(run=run_compose)
     build.register(actions)
+    prepare.register(actions)
 
 
 def run_check(arguments: argparse.Namespace) -> None:

@@ -84,15 +84,15 @@ def resize(picture: Tensor, height: int, width: int) -> Tensor:
     As scikit-image does, with which the published figures were made: a Gaussian of standard
     deviation (factor - 1) / 2, cut off at four of them. Borders may differ by half a pixel's worth.
     """
-    factors = [
-        before / after for before, after in zip(picture.shape[-2:], (height, width), strict=True)
-    ]
-    sigmas = [max(0.0, (factor - 1) / 2) for factor in factors]
+    sides = picture.shape[-2:]
+    sigmas = [max(0.0, (s / t - 1) / 2) for s, t in zip(sides, (height, width), strict=True)]
     with torch.autocast(picture.device.type, enabled=False):
         picture = picture.float()
         if any(sigmas):
-            kernel = tuple(2 * int(4 * sigma + 0.5) + 1 for sigma in sigmas)
+            # Reflecting takes less than the side itself, which matters for results of one pixel.
+            reach = [min(int(4 * g + 0.5), s - 1) for g, s in zip(sigmas, sides, strict=True)]
+            kernel = (2 * reach[0] + 1, 2 * reach[1] + 1)
             # A kernel of one pixel is 1, whatever its deviation, which must not be 0.
-            deviation = tuple(sigma or 1.0 for sigma in sigmas)
+            deviation = (sigmas[0] or 1.0, sigmas[1] or 1.0)
             picture = gaussian_blur2d(picture, kernel, deviation, border_type="reflect")
         return F.interpolate(picture, size=(height, width), mode="bilinear", align_corners=False)

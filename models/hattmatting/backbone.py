@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mattingzoo.models.hattmatting.layers import recomputed, wanted
+from mattingzoo.models.hattmatting.layers import run
 from mattingzoo.pretrained import fill_encoder, read_encoder
 
 BackboneName = Literal["resnext101_32x8d", "resnext101_32x4d", "resnext50_32x4d", "tiny"]
@@ -79,7 +79,7 @@ class Backbone(nn.Module):
     def stage(self, blocks: nn.Sequential, x: Tensor) -> Tensor:
         """Run the blocks of one stage."""
         for block in blocks:
-            x = recomputed(block, x) if wanted(self.checkpointing, self) else block(x)
+            x = run(block, x, sparing=self.checkpointing)
         return x
 
     def train(self, mode: bool = True) -> "Backbone":

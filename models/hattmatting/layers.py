@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from typing import Any
 
 import torch
@@ -38,18 +37,18 @@ class PooledNorm(nn.BatchNorm2d):
         return super().forward(x)
 
 
-def recomputed(module: nn.Module, *inputs: Tensor) -> Any:
-    """Run a module, keep its inputs only, and run it once more when its gradient is due.
+def run(module: nn.Module, *inputs: Tensor, sparing: bool) -> Any:
+    """Run a module; if ``sparing``, keep its inputs only and run it again for its gradient.
 
     The second run leaves running statistics alone, so that training goes as it would without.
     """
-    contexts = partial(_contexts, module)
+    if not sparing or not torch.is_grad_enabled():
+        return module(*inputs)
+
+    def contexts() -> tuple[Any, Any]:
+        return nullcontext(), _still_statistics(module)
+
     return checkpoint(module, *inputs, use_reentrant=False, context_fn=contexts)
-
-
-def _contexts(module: nn.Module) -> tuple[Any, Any]:
-    """What surrounds the first and the second run."""
-    return nullcontext(), _still_statistics(module)
 
 
 @contextmanager
@@ -64,8 +63,3 @@ def _still_statistics(module: nn.Module) -> Iterator[None]:
     finally:
         for norm, (momentum, batches) in zip(norms, kept, strict=True):
             norm.momentum, norm.num_batches_tracked = momentum, batches
-
-
-def wanted(flag: bool, module: nn.Module) -> bool:
-    """Whether recomputing saves anything: only where there will be a gradient."""
-    return flag and module.training and torch.is_grad_enabled()

@@ -14,7 +14,7 @@ from mattingzoo.models.hattmatting.attention import (
     FeatureDistillation,
 )
 from mattingzoo.models.hattmatting.backbone import STRIDE, Backbone, BackboneName
-from mattingzoo.models.hattmatting.layers import recomputed, wanted
+from mattingzoo.models.hattmatting.layers import run
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
 
@@ -23,7 +23,7 @@ class HAttMattingOutput(NamedTuple):
     """Predictions of one forward pass."""
 
     alpha: Tensor  # [B, 1, H, W] in (0, 1), float32
-    attention: Tensor | None  # [B, 1, H/2, W/2] in (0, 1), where low-level features are used
+    attention: Tensor | None  # [B, 1, H/2, W/2] in (0, 1), where low-level features help
 
 
 class HAttMattingNet(nn.Module):
@@ -102,10 +102,8 @@ class HAttMattingNet(nn.Module):
         low, high = self.backbone(image.contiguous(memory_format=torch.channels_last))
         pyramid = self.enlarge(self.aspp(high), 4)  # [B, 256, H/2, W/2]
         distilled = self.pfd(pyramid)
-        if wanted(self.checkpointing, self):
-            cues, attention = recomputed(self.acf, low, distilled)  # [B, 512, H/2, W/2]
-        else:
-            cues, attention = self.acf(low, distilled)
+        # [B, 512, H/2, W/2] and [B, 1, H/2, W/2]
+        cues, attention = run(self.acf, low, distilled, sparing=self.checkpointing)
         # float32 from here on, under autocast too; enlarged before the sigmoid, as in the figure
         logits = self.enlarge(self.head(cues).float(), 2)  # [B, 1, H, W]
         return HAttMattingOutput(logits.sigmoid(), attention)

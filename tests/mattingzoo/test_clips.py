@@ -34,9 +34,20 @@ def test_frames_of_a_video_are_looked_up_in_any_order(
 
 
 def test_streaming_gives_every_frame_once(tmp_path: Path) -> None:
-    frames = list(VideoFile(film(tmp_path / "a.mp4", "mp4v")).stream())
-    means = [frame.mean() for frame in frames if frame is not None]
-    np.testing.assert_allclose(means, range(0, 180, 20), atol=6)
+    frames = dict(VideoFile(film(tmp_path / "a.mp4", "mp4v")).stream(skip={2, 5}))
+    assert list(frames) == [0, 1, 3, 4, 6, 7, 8]
+    means = [np.mean(frame) for frame in frames.values()]  # type: ignore[arg-type]
+    np.testing.assert_allclose(means, [0, 20, 60, 80, 120, 140, 160], atol=6)
+
+
+def test_a_damaged_frame_does_not_end_the_stream(tmp_path: Path) -> None:
+    for k in range(4):
+        write_png(tmp_path / f"{k}.png", np.full((4, 5, 3), k, np.uint8))
+    (tmp_path / "1.png").write_bytes(b"no picture")
+    frames = dict(open_clip(tmp_path).stream(skip={0}))
+    assert list(frames) == [1, 2, 3]
+    assert isinstance(frames[1], BadFileError) and "1.png" in str(frames[1])
+    assert np.mean(frames[3]) == 3  # type: ignore[arg-type]
 
 
 def test_colours_are_rgb(tmp_path: Path) -> None:

@@ -14,15 +14,7 @@ from mattingzoo.batch import Batch, derivable
 from mattingzoo.cli.load import load_model
 from mattingzoo.cli.names import models
 from mattingzoo.derive import derive
-from mattingzoo.models import (
-    DIM,
-    GFM,
-    AdaMatting,
-    BackgroundMatting,
-    HAttMatting,
-    MMNet,
-    SEMat,
-)
+from mattingzoo.models import DIM, GFM, AdaMatting, BackgroundMatting, HAttMatting, MMNet, SEMat
 from mattingzoo.models.gfm.network import Variant
 from mattingzoo.module import MattingModule
 from mattingzoo.weights import load_weights, save_weights
@@ -65,21 +57,6 @@ def micro_adamatting() -> AdaMatting:
     )
 
 
-def micro_background_matting(stage: Literal[1, 2] = 1) -> BackgroundMatting:
-    model = BackgroundMatting(
-        width=6,
-        n_blocks1=1,
-        n_blocks2=1,
-        stage=stage,
-        discriminator_width=4,
-        lr=2e-3,
-        lr_discriminator=1e-3,
-        schedule="cosine",
-    )
-    model.load_state_dict(model.state_dict())  # stage 2 asks for a teacher that was loaded
-    return model
-
-
 def micro_hattmatting(adversarial_weight: float = 0.05) -> HAttMatting:
     return HAttMatting(
         backbone="tiny",
@@ -109,6 +86,21 @@ def micro_gfm(variant: Variant = "TT") -> GFM:
         lr=3e-3,
         schedule="cosine",
     )
+
+
+def micro_background_matting(stage: Literal[1, 2] = 1) -> BackgroundMatting:
+    model = BackgroundMatting(
+        width=6,
+        n_blocks1=1,
+        n_blocks2=1,
+        stage=stage,
+        discriminator_width=4,
+        lr=2e-3,
+        lr_discriminator=1e-3,
+        schedule="cosine",
+    )
+    model.load_state_dict(model.state_dict())  # stage 2 asks for a teacher that was loaded
+    return model
 
 
 TINY: dict[str, Callable[[], MattingModule]] = {
