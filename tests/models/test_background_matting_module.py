@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
@@ -17,6 +18,7 @@ from mattingzoo.batch import Batch
 from mattingzoo.cli.load import load_model
 from mattingzoo.cli.main import main
 from mattingzoo.datamodules import Synthetic
+from mattingzoo.io import read_gray, read_rgb, read_rgba, write_png
 from mattingzoo.models import BackgroundMatting
 from mattingzoo.models.background_matting.losses import OPAQUE
 from mattingzoo.recipe import Recipe
@@ -120,6 +122,25 @@ def test_legacy_is_the_released_network() -> None:
     assert not module(legacy=True).network.use_motion
     assert not module(use_motion=False).network.use_motion
     assert module().network.use_motion
+
+
+def test_a_cut_out_has_the_network_s_own_colours(tmp_path: Path, first: str) -> None:
+    rng = np.random.default_rng(0)
+    photo, plate = rng.integers(0, 256, (2, 21, 30, 3)).astype(np.uint8)
+    write_png(tmp_path / "photo.png", photo)
+    write_png(tmp_path / "plate.png", plate)
+    mask = np.zeros((21, 30), np.uint8)
+    mask[5:15, 8:20] = 255
+    write_png(tmp_path / "mask.png", mask)
+    out = tmp_path / "out"
+    out.mkdir()
+    command = ["matte", str(tmp_path / "photo.png"), "--model", "background_matting"]
+    command += ["--weights", first, "--background", str(tmp_path / "plate.png"), "--extras"]
+    command += ["--segmentation", str(tmp_path / "mask.png"), "--device", "cpu"]
+    main([*command, "-o", str(out / "photo.png"), "--cutout", str(out / "cut.png")])
+    colours, alpha = read_rgba(out / "cut.png")
+    assert np.array_equal(colours, read_rgb(out / "photo_foreground.png"))
+    assert np.array_equal(alpha, read_gray(out / "photo.png"))
 
 
 @quiet
