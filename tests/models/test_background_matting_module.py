@@ -350,3 +350,14 @@ def test_stage_2_trains_on_two_processes_in_bf16(tmp_path: Path, first: str) -> 
             assert torch.equal(value, other[key]), key
         if key.startswith("teacher."):
             assert torch.equal(value, start[key.replace("teacher.", "network.")]), key
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@quiet
+@pytest.mark.parametrize("precision", ["16-mixed", "bf16-mixed"])
+def test_stage_2_trains_on_cuda_in_half_precision(first: str, precision: str) -> None:
+    model = module(stage=2, init_from=first)
+    fit(model, [scene()] * 10, accelerator="gpu", devices=1, precision=precision)
+    for name, weight in model.named_parameters():
+        assert weight.isfinite().all() and weight.dtype == torch.float32, name
