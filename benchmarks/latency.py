@@ -259,7 +259,7 @@ def main() -> None:
     p = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    default = "md16-0.5,md16-0.75,lraspp,mmnet-0.5,mmnet-0.75,mmnet-1.0,mmnet-1.4"
+    default = "md16-0.75,md16-0.5,lraspp,mmnet-1.0,mmnet-0.75,mmnet-0.5"
     p.add_argument("--models", default=default, help="comma list; ratios are to the first")
     p.add_argument("--sizes", type=int, nargs="+", default=[256, 128], help="sides in pixels")
     p.add_argument("--runtimes", nargs="+", choices=RUNTIMES, default=list(RUNTIMES))
