@@ -2,6 +2,7 @@
 
 from mattingzoo.datamodules.aim500 import AIM500
 from mattingzoo.datamodules.am2k import AM2k
+from mattingzoo.datamodules.captured import Captured
 from mattingzoo.datamodules.coco_matting import CocoMatting
 from mattingzoo.datamodules.comp1k import Composition1k
 from mattingzoo.datamodules.cutouts import Cutouts
@@ -21,6 +22,7 @@ __all__ = [
     "RWP636",
     "SIM",
     "AM2k",
+    "Captured",
     "CocoMatting",
     "Composition1k",
     "Cutouts",

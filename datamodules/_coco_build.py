@@ -22,6 +22,7 @@ from mattingzoo.datamodules._coco_fusion import (
 )
 from mattingzoo.datamodules._coco_layout import PAIRS, MatteName, Photographs
 from mattingzoo.datamodules._coco_report import BuildReport, comparison, read_list
+from mattingzoo.datamodules._settings import check_unchanged
 from mattingzoo.io import BadFileError, Picture, bad_file, read_rgb, write_png
 from mattingzoo.weights import sha256
 
@@ -115,7 +116,7 @@ def build(
     job.report.settings = json.loads(json.dumps(plain))
     file = out / ("fusion.json" if matte is None else "report.json")
     if matte is not None:
-        _check_unchanged(file, job.report.settings)
+        check_unchanged(file, job.report.settings)
         job.folder.mkdir(parents=True, exist_ok=True)
     out.mkdir(parents=True, exist_ok=True)
     job.report.write(file)
@@ -241,21 +242,3 @@ def _photograph(photographs: Photographs, image_id: int, fused: Fused) -> Pictur
             "take photographs and annotations of the same release",
         )
     return image
-
-
-def _check_unchanged(file: Path, settings: dict[str, Any]) -> None:
-    """Refuse a folder that was begun with other settings: it would hold a mixture."""
-    if not file.exists():
-        return
-    try:
-        before = json.loads(file.read_bytes())["settings"]
-    except (ValueError, KeyError, TypeError) as error:
-        found = "not the report of a build"
-        raise bad_file(file, found, "report.json", "choose another folder as out") from error
-    keys = sorted(before.keys() | settings.keys())
-    changed = [f"{k} was {before.get(k)}" for k in keys if before.get(k) != settings.get(k)]
-    if changed:
-        raise ValueError(
-            f"{file.parent} was begun with other settings: {'; '.join(changed)}; choose another "
-            "folder as out, or give the same settings to go on"
-        )

@@ -1,5 +1,6 @@
 """The samples of a composed data set: layers to compose, or composites made before."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 from mattingzoo.datamodules._half import Half
 from mattingzoo.datamodules._half_check import how_to_compose
 from mattingzoo.io import check_sizes, read_gray, read_rgb, read_trimap, some
-from mattingzoo.source import Pictures, Source
+from mattingzoo.source import Pictures, Source, without
 
 
 class LayersSource(Source):
@@ -34,9 +35,19 @@ class LayersSource(Source):
         self.true_outside = true_outside
         taken = range(len(half.foregrounds))[foregrounds]
         each = half.repeats
-        self.lines = [line for k in taken for line in range(k * each, (k + 1) * each)]
-        self.names = [half.name(line) for line in self.lines]
-        self.foreground_names = [half.stem(line) for line in self.lines]
+        self._take([line for k in taken for line in range(k * each, (k + 1) * each)])
+
+    def _take(self, lines: list[int]) -> None:
+        self.lines = lines
+        self.names = [self.half.name(line) for line in lines]
+        self.foreground_names = [self.half.stem(line) for line in lines]
+
+    def leave_out_backgrounds(self, names: Collection[str]) -> int:
+        """Leave out the pairs with these; pairs are listed, so there are fewer samples."""
+        backgrounds = {line: self.half.background(line) for line in self.lines}
+        kept = {path.name for path in without(list(backgrounds.values()), names)}
+        self._take([line for line, path in backgrounds.items() if path.name in kept])
+        return len({path.name for path in backgrounds.values()}) - len(kept)
 
     def load(self, index: int, rng: np.random.Generator) -> Pictures:
         """Decode one pair and its background, which keeps its own size."""

@@ -1,5 +1,6 @@
 """AM-2k, animals in natural scenes, with BG-20k to compose them on."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from mattingzoo.datamodules._photographs import PhotographsSource
 from mattingzoo.dataset import OnBadFile
 from mattingzoo.io import read_rgb
 from mattingzoo.recipe import Recipe
-from mattingzoo.source import Pictures, Source, Split
+from mattingzoo.source import Pictures, Source, Split, without
 
 TRACKS = ("ori", "com")
 
@@ -73,6 +74,12 @@ class AM2kCom(Source):
         else:
             background = self.backgrounds[int(rng.integers(len(self.backgrounds)))]
         return {**pictures, "background": read_rgb(background, upright=False)}
+
+    def leave_out_backgrounds(self, names: Collection[str]) -> int:
+        """Draw none of these any more."""
+        before = len(self.backgrounds)
+        self.backgrounds = without(self.backgrounds, names)
+        return before - len(self.backgrounds)
 
     def files(self, index: int) -> list[Any]:
         """The animal and, of a fixed pair, the background."""

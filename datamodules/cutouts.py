@@ -1,6 +1,7 @@
 """Cut-outs to be laid over backgrounds."""
 
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from mattingzoo.datamodules._pairs import chosen_by_name
 from mattingzoo.dataset import OnBadFile
 from mattingzoo.io import bad_file, list_images, read_names, read_rgb, read_rgba, some
 from mattingzoo.recipe import Recipe
-from mattingzoo.source import Pictures, Source, Split
+from mattingzoo.source import Pictures, Source, Split, without
 
 
 class CutoutsSource(Source):
@@ -61,6 +62,12 @@ class CutoutsSource(Source):
         else:
             background = self.backgrounds[int(rng.integers(len(self.backgrounds)))]
         return {"foreground": foreground, "alpha": alpha, "background": read_rgb(background)}
+
+    def leave_out_backgrounds(self, names: Collection[str]) -> int:
+        """Draw none of these any more; fixed pairs may change."""
+        before = len(self.backgrounds)
+        self.backgrounds = without(self.backgrounds, names)
+        return before - len(self.backgrounds)
 
     def files(self, index: int) -> list[Any]:
         """The cut-out and, of a fixed pair, the background."""

@@ -1,7 +1,7 @@
 """Several data sets trained on as one."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -17,11 +17,14 @@ class MixtureSource(Source):
     """The samples of several sources, one after the other; keys are those that all have."""
 
     def __init__(self, parts: Sequence[Source], labels: Sequence[str]) -> None:
-        self.parts = parts
+        self.parts, self.labels = parts, labels
         self.native = frozenset.intersection(*(part.native for part in parts))
         self.natural = all(part.natural for part in parts)
-        self.ends = list(accumulate(len(part) for part in parts))
-        labelled = list(zip(labels, parts, strict=True))
+        self._count()
+
+    def _count(self) -> None:
+        self.ends = list(accumulate(len(part) for part in self.parts))
+        labelled = list(zip(self.labels, self.parts, strict=True))
         self.names = [f"{label}/{name}" for label, part in labelled for name in part.names]
         self.foreground_names = [
             f"{label}/{name}" for label, part in labelled for name in part.foreground_names
@@ -32,6 +35,12 @@ class MixtureSource(Source):
         part, local = self._find(index)
         pictures = part.load(local, rng)
         return {key: picture for key, picture in pictures.items() if key in self.native}
+
+    def leave_out_backgrounds(self, names: Collection[str]) -> int:
+        """Every part leaves out its own, and perhaps samples with them."""
+        left_out = sum(part.leave_out_backgrounds(names) for part in self.parts)
+        self._count()
+        return left_out
 
     def outside_is_true(self, index: int) -> bool:
         """As the part says."""

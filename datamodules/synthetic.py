@@ -1,6 +1,6 @@
 """Built-in matting material: needs no files, has exact mattes and true colours."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from mattingzoo.io import list_images, read_array, read_rgb, write_array
 from mattingzoo.pictures import Picture
 from mattingzoo.procedural import KINDS, render_background, render_foreground
 from mattingzoo.recipe import Recipe
-from mattingzoo.source import Pictures, Source, Split
+from mattingzoo.source import Pictures, Source, Split, without
 
 #: Evaluation pictures never depend on the user's seed: everybody's test split is the same.
 SPLIT_SEEDS = {"val": 1_000_001, "test": 1_000_002}
@@ -71,6 +71,12 @@ class SyntheticTrain(Source):
         if not path.exists():
             write_array(path, render_background(CACHE_SEED, index, self.size))
         return read_array(path)
+
+    def leave_out_backgrounds(self, names: Collection[str]) -> int:
+        """Draw none of these photographs any more."""
+        before = len(self.backgrounds)
+        self.backgrounds = without(self.backgrounds, names)
+        return before - len(self.backgrounds)
 
 
 class SyntheticEvaluation(Source):

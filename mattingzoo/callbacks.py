@@ -57,7 +57,7 @@ class Speed(Callback):
         """Count, and log as often as everything else."""
         if batch is None:
             return
-        self._images += len(batch["alpha"])
+        self._images += len(batch["image"])  # footage to train on without truth has no alpha
         interval = cast(Any, trainer).log_every_n_steps  # set by Lightning, but not declared
         if not interval or trainer.global_step == 0 or trainer.global_step % interval:
             return

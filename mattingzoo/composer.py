@@ -9,18 +9,21 @@ from mattingzoo.derive import random_trimap
 from mattingzoo.ops import combine_foregrounds, composite, extend_foreground, similarity, warp
 from mattingzoo.ops.noise import normal_like
 from mattingzoo.recipe import Recipe
+from mattingzoo.rssn import denoise_layers, draw_noise, match_sharpness
 
 #: Pictures that lie on one another and are turned alike.
 COLOURS = ("image", "foreground", "background", "captured_background")
+ALIKE = (*COLOURS, "alpha", "segmentation", "motion")
 
 
 class Composer:
     """Turns windows into training samples by a recipe.
 
-    Takes foreground, alpha and background windows (or image and alpha windows of a data set
-    without these layers), 8-bit, padded to one size, with the true side of each in ``window`` [B].
-    Gives float samples of ``recipe.crop_size`` with image, alpha, trimap and whatever layers there
-    were. An image that comes with one of its layers only is turned with it, but keeps its colours.
+    Takes foreground, alpha and background windows (or an image with what else a data set without
+    these layers has), 8-bit, padded to one size, with the true side of each in ``window`` [B].
+    Gives float samples of ``recipe.crop_size`` with image, whatever else there was and, if alpha
+    is there, a trimap. An image that comes with some of its layers, or with its captured
+    background, is turned with them but keeps its colours.
 
     Args:
         recipe: What to draw and how strongly.
@@ -37,44 +40,51 @@ class Composer:
             generator: Source of every draw, on the CPU: equal on every device.
         """
         sides = batch.pop("window").float()
-        alpha = to_float(batch["alpha"])
+        if "alpha" in batch:  # footage for training without truth has none
+            batch["alpha"] = to_float(batch["alpha"])
         if "foreground" in batch:
-            batch["foreground"] = _trusted_foreground(batch, alpha)
+            batch["foreground"] = _trusted_foreground(batch)
         if "image" in batch:
-            self._turn_image(batch, alpha, sides, generator)
+            self._turn_image(batch, sides, generator)
         else:
-            self._compose_layers(batch, alpha, sides, generator)
+            self._compose_layers(batch, sides, generator)
         if self.recipe.noise > 0:
             batch["image"] = self._noise(batch["image"], generator)
-        batch["trimap"] = random_trimap(batch["alpha"], self.recipe.trimap_kernels, generator)
+        if "alpha" in batch:
+            batch["trimap"] = random_trimap(batch["alpha"], self.recipe.trimap_kernels, generator)
         return batch
 
-    def _turn_image(
-        self, batch: Batch, alpha: Tensor, sides: Tensor, generator: torch.Generator
-    ) -> None:
+    def _turn_image(self, batch: Batch, sides: Tensor, generator: torch.Generator) -> None:
         matrix = self._draw_matrix(sides, generator)
-        colours = [key for key in COLOURS if key in batch]
-        for key in colours:
-            picture = to_float(batch[key])  # type: ignore[literal-required]
-            batch[key] = self._warp(picture, matrix, sides, "reflection")  # type: ignore[literal-required]
-        batch["alpha"] = self._warp(alpha, matrix, sides, "reflection")
-        if colours == ["image"]:
+        for key in ALIKE:
+            if key in batch:
+                picture = to_float(batch[key])  # type: ignore[literal-required]
+                batch[key] = self._warp(picture, matrix, sides, "reflection")  # type: ignore[literal-required]
+        if not any(key in batch for key in COLOURS[1:]):
             batch["image"] = self._jitter(batch["image"], generator)
 
-    def _compose_layers(
-        self, batch: Batch, alpha: Tensor, sides: Tensor, generator: torch.Generator
-    ) -> None:
-        subject = self._warp_subject(batch["foreground"], alpha, sides, generator)
+    def _compose_layers(self, batch: Batch, sides: Tensor, generator: torch.Generator) -> None:
+        subject = self._warp_subject(batch["foreground"], batch["alpha"], sides, generator)
         foreground, alpha = subject[:, :3], subject[:, 3:]
         if self.recipe.combine > 0 and len(alpha) > 1:
             foreground, alpha = self._combine(foreground, alpha, generator)
         # The background is not turned with its subject: only resized, and mirrored on its own.
         still = self._draw_matrix(sides, generator, still=True)
         background = self._warp(to_float(batch["background"]), still, sides, "reflection")
-        batch["foreground"] = self._jitter(foreground, generator)
-        batch["background"] = self._jitter(background, generator)
-        batch["alpha"] = alpha
-        batch["image"] = composite(batch["foreground"], alpha, batch["background"])
+        foreground = self._jitter(foreground, generator)
+        background = self._jitter(background, generator)
+        if "noise" in self.recipe.rssn:
+            foreground, background = denoise_layers(foreground, background, generator)
+        if "sharpness" in self.recipe.rssn:
+            background = match_sharpness(background, generator)
+        image = composite(foreground, alpha, background)
+        if "noise" in self.recipe.rssn:
+            noise = draw_noise(image, generator)
+            image, foreground, background = (
+                (picture + noise).clamp(0, 1) for picture in (image, foreground, background)
+            )
+        batch["image"], batch["alpha"] = image, alpha
+        batch["foreground"], batch["background"] = foreground, background
 
     def _warp_subject(
         self, foreground: Tensor, alpha: Tensor, sides: Tensor, generator: torch.Generator
@@ -129,9 +139,10 @@ class Composer:
         return (image + sigma * normal_like(image, generator)).clamp(0, 1)
 
 
-def _trusted_foreground(batch: Batch, alpha: Tensor) -> Tensor:
+def _trusted_foreground(batch: Batch) -> Tensor:
     """Foreground colours as floats, carried outward in the samples where they are arbitrary."""
-    foreground, true = to_float(batch["foreground"]), batch["true_outside"]
+    foreground, alpha = to_float(batch["foreground"]), batch["alpha"]
+    true = batch["true_outside"]
     if true.all():
         return foreground
     true = true.to(alpha.device, non_blocking=True).view(-1, 1, 1, 1)

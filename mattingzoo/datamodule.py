@@ -22,6 +22,7 @@ from mattingzoo.dataset import (
     collate_windows,
 )
 from mattingzoo.derive import derive
+from mattingzoo.io import read_names
 from mattingzoo.recipe import Recipe
 from mattingzoo.source import Source, Split
 
@@ -108,7 +109,17 @@ class MattingDataModule(LightningDataModule, ABC):
         """The pictures of one split, made once."""
         if split not in self._sources:
             self._sources[split] = self.make_source(split)
+            if split == "train" and self.recipe.avoid_backgrounds is not None:
+                self._avoid(self._sources[split], Path(self.recipe.avoid_backgrounds))
         return self._sources[split]
+
+    def _avoid(self, source: Source, file: Path) -> None:
+        """Leave out the backgrounds that a list names; a list that names none is a mistake."""
+        if source.leave_out_backgrounds(set(read_names(file))) == 0:
+            raise ValueError(
+                f"no training background of {type(self).__name__} is named in {file}; expected "
+                "file names of backgrounds, one to a line; or leave avoid_backgrounds out"
+            )
 
     def train_dataloader(self) -> ResumableLoader:
         """Shuffled windows, ``batch_size`` at a time."""
@@ -156,7 +167,8 @@ class MattingDataModule(LightningDataModule, ABC):
         generator = torch.Generator().manual_seed(int(batch["seed"][0]))
         if split == "train":
             Composer(self.recipe)(batch, generator)
-            return derive(batch, needed, generator, self.recipe.trimap_kernels)
+            kernels = self.recipe.trimap_kernels
+            return derive(batch, needed, generator, kernels, moving=True)
         for key in PICTURES:
             if key in batch:
                 convert = _trimap_to_float if key == "trimap" else to_float

@@ -27,7 +27,10 @@ log = logging.getLogger(__name__)
 OnBadFile = Literal["raise", "skip"]
 Key = tuple[int, int]  # epoch and index: all that a sample's randomness depends on besides the seed
 LAYERS = ("foreground", "alpha", "background")
-WITHOUT_LAYERS = ("image", "alpha", "foreground", "background", "captured_background")
+WITHOUT_LAYERS = (
+    *("image", "alpha", "foreground", "background"),
+    *("captured_background", "segmentation", "motion"),
+)
 
 
 class MattingDataset(Dataset[Batch | None]):
@@ -245,11 +248,12 @@ def _tensors(pictures: Pictures) -> Batch:
 
 
 def _pad(sample: dict[str, Tensor], largest: int) -> None:
-    """Pad one sample's windows: colours by repeating the edge, alpha by 0."""
+    """Pad one sample's windows: all by repeating the edge, but alpha by 0."""
     side = int(sample["window"])
     for key in PICTURES:
         if key in sample and side < largest:
             padded = pad_square(sample[key].permute(1, 2, 0).numpy(), largest)
             sample[key] = torch.from_numpy(np.atleast_3d(padded)).permute(2, 0, 1)
-    sample["alpha"][:, side:] = 0
-    sample["alpha"][:, :, side:] = 0
+    if "alpha" in sample:
+        sample["alpha"][:, side:] = 0
+        sample["alpha"][:, :, side:] = 0

@@ -13,6 +13,7 @@ from mattingzoo.ops import (
     box_from_alpha,
     composite,
     motion_from_image,
+    motion_from_layers,
     perturb_background,
     points_from_alpha,
     segmentation_from_alpha,
@@ -30,6 +31,7 @@ def derive(
     generator: torch.Generator,
     trimap_kernels: tuple[int, int] = TRIMAP_KERNELS,
     box_jitter: float = BOX_JITTER,
+    moving: bool = False,
 ) -> Batch:
     """Add the needed entries a batch lacks, in place; entries it has are never replaced.
 
@@ -42,6 +44,8 @@ def derive(
         generator: Source of kernels, jitter and noise, on the CPU.
         trimap_kernels: Smallest and largest diameter of the kernels that draw a trimap.
         box_jitter: Largest shift of a box's side, as a share of its width or height.
+        moving: Let motion show the subject moving, where its layers are known, as if it were part
+            of a video; else that of a still.
 
     Raises:
         KeyError: If a needed key is absent and cannot be derived.
@@ -60,7 +64,7 @@ def derive(
             raise KeyError(f"{key!r} is missing from the batch and {missing} to derive it from too")
         own = torch.Generator().manual_seed(seed)
         batch[key] = _derived(  # type: ignore[literal-required]
-            key, batch, own, trimap_kernels, box_jitter
+            key, batch, own, trimap_kernels, box_jitter, moving
         )
     return batch
 
@@ -78,6 +82,7 @@ def _derived(
     generator: torch.Generator,
     trimap_kernels: tuple[int, int],
     box_jitter: float,
+    moving: bool,
 ) -> Tensor:
     make: dict[str, Callable[[], Tensor]] = {
         "image": lambda: composite(batch["foreground"], batch["alpha"], batch["background"]),
@@ -86,6 +91,13 @@ def _derived(
         "box": lambda: box_from_alpha(batch["alpha"], box_jitter, generator),
         "points": lambda: points_from_alpha(batch["alpha"], 3, 3, generator),
         "captured_background": lambda: perturb_background(batch["background"], generator),
-        "motion": lambda: motion_from_image(batch["image"]),
+        "motion": lambda: _motion(batch, moving, generator),
     }
     return make[key]()
+
+
+def _motion(batch: Batch, moving: bool, generator: torch.Generator) -> Tensor:
+    if moving and "foreground" in batch and "alpha" in batch and "background" in batch:
+        layers = batch["foreground"], batch["alpha"], batch["background"]
+        return motion_from_layers(*layers, generator)
+    return motion_from_image(batch["image"])

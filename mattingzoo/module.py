@@ -8,9 +8,10 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from mattingzoo.batch import Batch, check_keys
-from mattingzoo.metrics import MattingMetrics, Region
+from mattingzoo.metrics import ForegroundMSE, MattingMetrics, Region
 
 REGIONS: tuple[Region, ...] = ("unknown", "whole")
+FOREGROUND = "foreground"  # an extra that is scored, against the batch's entry of the same name
 
 
 class MattingModule(LightningModule, ABC):
@@ -18,7 +19,9 @@ class MattingModule(LightningModule, ABC):
 
     A subclass sets :attr:`inputs`, gives :meth:`forward`, :meth:`training_keys`,
     ``training_step`` and ``configure_optimizers``. Validation and testing score the matte at the
-    picture's own size in both regions, 8-bit rounded, as the field's MATLAB code does.
+    picture's own size in both regions, 8-bit rounded, as the field's MATLAB code does. A model that
+    gives the foreground's colours, as an extra of that name, is scored for them, too, on data that
+    has the true ones.
     """
 
     #: Keys of :class:`mattingzoo.batch.Batch` that :meth:`forward` reads; a class attribute, but
@@ -35,6 +38,7 @@ class MattingModule(LightningModule, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.metrics = MattingMetrics(REGIONS)
+        self.foreground_error = ForegroundMSE()
 
     @abstractmethod
     def forward(self, batch: Batch) -> Tensor:
@@ -104,6 +108,8 @@ class MattingModule(LightningModule, ABC):
         if stage == "fit":
             native = data.source("train").native
             check_keys(self.training_keys(), native, type(self).__name__, type(data).__name__)
+            if not self.trainer.limit_val_batches:
+                return  # footage to train on without truth may have nothing to validate on
         split = "val" if stage in ("fit", "validate") else "test"
         needed = self.inputs if stage == "predict" else (*self.inputs, "alpha")
         native = data.source(split).native
@@ -145,11 +151,18 @@ class MattingModule(LightningModule, ABC):
             return None
         pred, extras = self.matte_with_extras(batch)
         self.metrics.update(pred, batch["alpha"], batch["trimap"], batch.get("index"))
+        if FOREGROUND in extras and FOREGROUND in batch:
+            colours, index = (extras[FOREGROUND], batch["foreground"]), batch.get("index")
+            self.foreground_error.update(*colours, batch["alpha"], index=index)
         return {"alpha": pred, **extras}
 
     def _report(self, prefix: str) -> None:
         scores = {f"{prefix}/{name}": value for name, value in self.metrics.compute().items()}
         self.metrics.reset()
+        scored = self.foreground_error.update_called
+        if self.trainer.strategy.reduce_boolean_decision(scored, all=False):  # all or none compute
+            scores[f"{prefix}/mse_fg"] = self.foreground_error.compute()
+            self.foreground_error.reset()
         # Equal on every process already; sync_dist only tells Lightning that this is meant.
         self.log_dict({k: v.to(self.device) for k, v in scores.items()}, sync_dist=True)
         unknown = scores[f"{prefix}/SAD/unknown"]

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -22,8 +22,9 @@ class StartsFromImageNet(MattingModule):
     it was asked for.
     """
 
-    #: What the encoder starts from, torchvision's name and one of timm's.
-    pretrained: ClassVar[tuple[str, str]]
+    #: What the encoder starts from, torchvision's name and one of timm's; where that depends on the
+    #: arguments it is set when the model is built.
+    pretrained: tuple[str, str]
 
     def start_from(
         self, encoder_weights: str | None, init_from: str | None, from_scratch: bool

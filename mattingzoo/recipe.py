@@ -2,6 +2,12 @@
 
 from dataclasses import dataclass
 
+#: What a composite is told by, and ``rssn`` may hide; see :mod:`mattingzoo.rssn`.
+DISCREPANCIES = ("resolution", "sharpness", "noise")
+
+#: Where training windows are cut.
+WINDOWS = ("unknown", "anywhere", "subject")
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -12,6 +18,9 @@ class Recipe:
         crop_size: Side of a training sample in pixels.
         crop_sides: Sides of the windows cut from a picture, drawn uniformly and resized to
             ``crop_size``. A smaller picture is cut at its own shorter side.
+        window: Where windows are cut: ``unknown`` centres them on an unknown pixel, ``anywhere`` on
+            any, as for models that are given no trimap; ``subject`` puts them around the whole
+            subject, whatever the sides, with a margin of 0.1 to 0.4 of its longer side.
         background: ``aligned`` puts the background where the public composition script does, at
             the top left, enlarged if too small; ``random`` cuts any window of it.
         flip: Probability of mirroring left to right.
@@ -25,11 +34,19 @@ class Recipe:
         noise: Largest standard deviation of Gaussian noise on the composite, in [0, 1] units.
         degrade: Probability that a background is blurred or JPEG-compressed, as photographs are.
         trimap_kernels: Smallest and largest diameter of the kernels that draw the trimap.
+        rssn: Discrepancies between composites and photographs to close, see
+            :mod:`mattingzoo.rssn`: ``resolution`` squeezes the whole background to the size of its
+            foreground, whatever ``background`` says; ``sharpness`` blurs half of the backgrounds;
+            ``noise`` takes the noise out of half of the layers, and adds one field of it to half of
+            the composites and their layers.
+        avoid_backgrounds: File that names backgrounds not to train on, one file name to a line:
+            those with salient objects of their own, the semantic ambiguity of RSSN. None takes all.
     """
 
     name: str = "dim"
     crop_size: int = 320
     crop_sides: tuple[int, ...] = (320, 480, 640)
+    window: str = "unknown"
     background: str = "aligned"
     flip: float = 0.5
     rotate: float = 0.0
@@ -40,10 +57,17 @@ class Recipe:
     noise: float = 0.0
     degrade: float = 0.0
     trimap_kernels: tuple[int, int] = (1, 29)
+    rssn: tuple[str, ...] = ()
+    avoid_backgrounds: str | None = None
 
     def __post_init__(self) -> None:
+        if self.window not in WINDOWS:
+            raise ValueError(f"window must be one of {', '.join(WINDOWS)}, got {self.window!r}")
         if self.background not in ("aligned", "random"):
             raise ValueError(f"background must be 'aligned' or 'random', got {self.background!r}")
+        unknown = [name for name in self.rssn if name not in DISCREPANCIES]
+        if unknown:
+            raise ValueError(f"rssn takes any of {', '.join(DISCREPANCIES)}, got {unknown[0]!r}")
         if self.crop_size < 1:
             raise ValueError(f"crop_size must be at least 1 pixel, got {self.crop_size}")
         if not self.crop_sides or min(self.crop_sides) < 1:

@@ -5,7 +5,8 @@ Cropping, compositing, trimaps, prompts and batching are the same for every data
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 Split = Literal["train", "val", "test"]
 
 #: Contract keys (see :class:`mattingzoo.batch.Batch`) to 8-bit pictures: [H, W, 3] RGB for image,
-#: foreground and backgrounds, [H, W] for alpha, trimap and segmentation.
+#: foreground and backgrounds, [H, W] for alpha, trimap and segmentation, [H, W, 4] for motion.
 Pictures = dict[str, NDArray[Any]]
 
 
@@ -55,6 +56,19 @@ class Source(ABC):
             mattingzoo.io.BadFileError: If a file is missing, truncated or does not fit its partner.
         """
 
+    def leave_out_backgrounds(self, names: Collection[str]) -> int:
+        """Do not compose on the backgrounds of these file names any more.
+
+        Sources that draw from files of backgrounds override this; the others have none to leave.
+
+        Returns:
+            How many of its backgrounds it leaves out.
+
+        Raises:
+            ValueError: If none would be left.
+        """
+        return 0
+
     def outside_is_true(self, index: int) -> bool:
         """``true_outside`` of one sample; differs between samples only in a mixture."""
         return self.true_outside
@@ -62,3 +76,18 @@ class Source(ABC):
     def files(self, index: int) -> list[Any]:
         """Paths of the files a sample is read from; empty for generated data."""
         return []
+
+
+def without(backgrounds: Sequence[Path], names: Collection[str]) -> list[Path]:
+    """The backgrounds whose file names are not among ``names``.
+
+    Raises:
+        ValueError: If there are some, and none is left.
+    """
+    kept = [path for path in backgrounds if path.name not in names]
+    if backgrounds and not kept:
+        raise ValueError(
+            f"all {len(backgrounds)} backgrounds in {backgrounds[0].parent} are to be left out; "
+            "shorten the list that avoid_backgrounds names"
+        )
+    return kept

@@ -9,17 +9,22 @@ from PIL import Image
 
 from mattingzoo.adobe import enlarged_size
 from mattingzoo.recipe import Recipe
+from mattingzoo.segmentation import subject_box
 from mattingzoo.source import Pictures
 
 Picture = NDArray[Any]
 
+#: Smallest and largest margin of a window around the subject, as a share of its longer side.
+MARGINS = (0.1, 0.4)
+
 
 def cut(pictures: Pictures, recipe: Recipe, rng: np.random.Generator) -> tuple[Pictures, int]:
-    """Cut one window for training, centred on a random unknown pixel where the picture allows.
+    """Cut one window for training, centred as the recipe says where the picture allows.
 
     Args:
-        pictures: Full-size pictures of a :class:`mattingzoo.source.Source`, with alpha.
-        recipe: Gives the window's side and the placing of the background.
+        pictures: Full-size pictures of a :class:`mattingzoo.source.Source`. Unknown is where alpha
+            is fractional; without alpha the segmentation says it, without both any pixel will do.
+        recipe: Gives the window's place and side, and the placing of the background.
         rng: Source of side and centre.
 
     Returns:
@@ -27,16 +32,22 @@ def cut(pictures: Pictures, recipe: Recipe, rng: np.random.Generator) -> tuple[P
 
     Source:
         Xu et al., CVPR 2017, section 3.4: crops centred on unknown pixels, of sides 320, 480, 640.
+        ``recipe.window="subject"``: Sengupta et al., CVPR 2020, ``VideoData`` of the released code.
     """
-    alpha = pictures["alpha"]
-    side = min(int(rng.choice(recipe.crop_sides)), *alpha.shape)
-    top, left = _corner(alpha, side, rng)
+    guide = _guide(pictures)
+    if recipe.window == "subject":
+        top, left, side = _around_subject(guide, rng)
+    else:
+        side = min(int(rng.choice(recipe.crop_sides)), *guide.shape)
+        top, left = _corner(guide, side, recipe.window, rng)
     windows = {}
     for key, picture in pictures.items():
         if key != "background" or "image" in pictures:  # a background under its image stays there
             windows[key] = picture[top : top + side, left : left + side]
+        elif "resolution" in recipe.rssn:
+            windows[key] = _squeezed(picture, guide.shape, top, left, side)
         elif recipe.background == "aligned":
-            windows[key] = _aligned(picture, alpha.shape, top, left, side)
+            windows[key] = _aligned(picture, guide.shape, top, left, side)
         else:
             windows[key] = _anywhere(picture, side, rng)
     return windows, side
@@ -49,16 +60,39 @@ def pad_square(picture: Picture, side: int) -> Picture:
     return np.asarray(cv2.copyMakeBorder(picture, 0, bottom, 0, right, mode))
 
 
-def _corner(alpha: Picture, side: int, rng: np.random.Generator) -> tuple[int, int]:
-    """Top left corner of a window that lies inside and is centred on an unknown pixel."""
-    height, width = alpha.shape
-    unknown = np.flatnonzero((alpha > 0) & (alpha < 255))
-    if len(unknown) == 0:
-        unknown = np.arange(height * width)
-    y, x = divmod(int(rng.choice(unknown)), width)
-    top = min(max(y - side // 2, 0), height - side)
-    left = min(max(x - side // 2, 0), width - side)
-    return top, left
+def _guide(pictures: Pictures) -> Picture:
+    """What says where the subject is [H, W]: alpha, or else the segmentation, or nothing."""
+    for key in ("alpha", "segmentation"):
+        if key in pictures:
+            return pictures[key]
+    return np.zeros(pictures["image"].shape[:2], np.uint8)
+
+
+def _corner(guide: Picture, side: int, center: str, rng: np.random.Generator) -> tuple[int, int]:
+    """Top left corner of a window that lies inside and is centred on an unknown or any pixel."""
+    height, width = guide.shape
+    unknown = np.flatnonzero((guide > 0) & (guide < 255)) if center == "unknown" else np.empty(0)
+    pixel = rng.choice(unknown) if len(unknown) else rng.integers(height * width)
+    y, x = divmod(int(pixel), width)
+    return _inside(y - side // 2, height - side), _inside(x - side // 2, width - side)
+
+
+def _around_subject(guide: Picture, rng: np.random.Generator) -> tuple[int, int, int]:
+    """Top left corner and side of a square around the subject, as far as the picture reaches."""
+    height, width = guide.shape
+    margin = rng.uniform(*MARGINS)
+    top, left, bottom, right = subject_box(guide) or (0, 0, height, width)
+    longer = max(bottom - top, right - left)
+    side = min(round(longer * (1 + 2 * margin)), height, width)
+    return (
+        _inside((top + bottom - side) // 2, height - side),
+        _inside((left + right - side) // 2, width - side),
+        side,
+    )
+
+
+def _inside(start: int, largest: int) -> int:
+    return min(max(start, 0), largest)
 
 
 def _aligned(
@@ -73,6 +107,16 @@ def _aligned(
     box = (left * x, top * y, min((left + side) * x, columns), min((top + side) * y, rows))
     picture = Image.fromarray(background)
     return np.asarray(picture.resize((side, side), Image.Resampling.BICUBIC, box=box))
+
+
+def _squeezed(
+    background: Picture, shape: tuple[int, ...], top: int, left: int, side: int
+) -> Picture:
+    """The window of the whole background resized to ``shape``, its aspect ratio ignored."""
+    y, x = background.shape[0] / shape[0], background.shape[1] / shape[1]
+    box = (left * x, top * y, (left + side) * x, (top + side) * y)
+    picture = Image.fromarray(background)
+    return np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR, box=box))
 
 
 def _anywhere(background: Picture, side: int, rng: np.random.Generator) -> Picture:

@@ -3,14 +3,15 @@
 import argparse
 import sys
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
-from mattingzoo.cli import build
+from mattingzoo.cli import build, prepare
 
 
 def register(commands: Any) -> None:
-    """Add `data check`, `data compose` and `data build`."""
+    """Add `data check`, `data compose`, `data build` and `data prepare`."""
     p = commands.add_parser("data", help="check or make a data set")
     actions = p.add_subparsers(required=True, metavar="ACTION")
     check = actions.add_parser("check", help="report everything that is wrong with a data set")
@@ -31,11 +32,18 @@ def register(commands: Any) -> None:
     make.add_argument("--workers", type=int, help="processes; default: one per core")
     make.set_defaults(run=run_compose)
     build.register(actions)
+    prepare.register(actions)
 
 
 def run_check(arguments: argparse.Namespace) -> None:
     """Print what is wrong; exit code 1 if anything is."""
-    report = _function(arguments.name, "check")(arguments.root, arguments.coco, arguments.voc)
+    look = _function(arguments.name, "check")
+    elsewhere = {"coco": arguments.coco, "voc": arguments.voc}
+    given = {name: folder for name, folder in elsewhere.items() if folder is not None}
+    strange = sorted(given.keys() - signature(look).parameters.keys())
+    if strange:
+        raise ValueError(f"{arguments.name} is composed of nothing; leave out --{strange[0]}")
+    report = look(arguments.root, **given)
     print(report)
     if report.problems:
         sys.exit(1)

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from mattingzoo.cli import video
 from mattingzoo.cli.prompts import add_prompts, check_prompts, prompt_tensors
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -14,10 +15,10 @@ def register(commands: Any) -> None:
     """Add the command."""
     p = commands.add_parser(
         "matte",
-        help="cut the subject out of a picture",
-        description="Predict the alpha matte of pictures, and cut their subjects out.",
+        help="cut the subject out of a picture or a clip",
+        description="Predict the alpha matte of pictures or of a clip, and cut their subjects out.",
     )
-    p.add_argument("images", nargs="+", type=Path, help="pictures, or one folder of them")
+    p.add_argument("images", nargs="+", type=Path, help="pictures, one folder of them, or a video")
     p.add_argument("--trimap", type=Path, help="trimap, or a folder with one of the same name each")
     p.add_argument("--model", default="dim", help="name of the model (default: dim)")
     p.add_argument("--weights", help="weight file; default: those that ship with the model")
@@ -29,6 +30,7 @@ def register(commands: Any) -> None:
         "matte",
     )  # fmt: skip
     add_prompts(p)
+    video.add_backgrounds(p)
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     p.add_argument("--precision", default="32-true", choices=PRECISIONS)
     p.set_defaults(run=run)
@@ -41,6 +43,11 @@ def run(arguments: argparse.Namespace) -> None:
     from mattingzoo.io import list_images
 
     images: list[Path] = arguments.images
+    if video.is_clip(arguments):
+        fabric = make_fabric(arguments.device, arguments.precision)
+        module = load_model(arguments.model, arguments.weights).module.to(fabric.device)
+        video.run(arguments, module, fabric)
+        return
     several = len(images) > 1 or images[0].is_dir()
     if images[0].is_dir():
         images = _own_pictures(list_images(images[0]), images[0])
@@ -93,7 +100,7 @@ def _matte_one(
     from mattingzoo.inference import cut_out, predict_prompted, predict_with_extras
     from mattingzoo.io import read_rgb, read_trimap, write_png
 
-    trimap = _trimap_of(image, arguments.trimap)
+    trimap = _partner_of(image, arguments.trimap, "trimap")
     picture = read_rgb(image)
     known = None if trimap is None else read_trimap(trimap)
     extras: dict[str, Any] = {}
@@ -102,7 +109,9 @@ def _matte_one(
             module, fabric, picture, **prompt_tensors(arguments, *picture.shape[:2])
         )
     else:
-        matte, extras = predict_with_extras(module, fabric, picture, known)
+        matte, extras = predict_with_extras(
+            module, fabric, picture, known, _guides(image, picture, arguments)
+        )
         mattes = [matte]
     for number, matte in enumerate(mattes, start=1):
         ending = f"_{number}" if len(mattes) > 1 else ""
@@ -110,19 +119,37 @@ def _matte_one(
         write_png(out, matte)
         if arguments.cutout is not None:
             cutout = _target(image, arguments.cutout, several, "_cutout", ending)
-            write_png(cutout, cut_out(picture, matte))
+            write_png(cutout, cut_out(picture, matte, extras.get("foreground")))
     for name, extra in extras.items() if arguments.extras else ():
         write_png(out.with_name(f"{image.stem}_{name}.png"), extra)
 
 
-def _trimap_of(image: Path, trimap: Path | None) -> Path | None:
-    if trimap is None or not trimap.is_dir():
-        return trimap
+def _guides(image: Path, picture: Any, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Background and segmentation of a picture, as far as they are given."""
+    from mattingzoo.inference import Plate
+    from mattingzoo.io import read_gray, read_rgb
+    from mattingzoo.segmentation import soften
+
+    guides = {}
+    segmentation = _partner_of(image, arguments.segmentation, "segmentation")
+    if segmentation is not None:
+        guides["segmentation"] = soften(read_gray(segmentation))
+    background = _partner_of(image, arguments.background, "background")
+    if background is not None:
+        plate = Plate(read_rgb(background), arguments.align)
+        guides["captured_background"] = plate.under(picture, guides.get("segmentation"))
+    return guides
+
+
+def _partner_of(image: Path, given: Path | None, what: str) -> Path | None:
+    """The file given for a picture, or the one of its name in the folder given."""
+    if given is None or not given.is_dir():
+        return given
     from mattingzoo.io import list_images
 
-    found = [file for file in list_images(trimap) if file.stem == image.stem]
+    found = [file for file in list_images(given) if file.stem == image.stem]
     if not found:
-        raise FileNotFoundError(f"{trimap} has no trimap named {image.stem}")
+        raise FileNotFoundError(f"{given} has no {what} named {image.stem}")
     return found[0]
 
 

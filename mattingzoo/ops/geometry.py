@@ -75,3 +75,25 @@ def warp(picture: Tensor, matrix: Tensor, extent: Tensor, size: int, padding: st
         picture, grid.view(-1, size, size, 2), padding_mode="border", align_corners=False
     )
     return sampled * inside.view(-1, 1, size, size) if padding == "zeros" else sampled
+
+
+def move(picture: Tensor, matrix: Tensor, shift: Tensor, padding: str) -> Tensor:
+    """Sample a picture of the same size bilinearly, turned about its centre and shifted.
+
+    Args:
+        picture: [B, C, H, W].
+        matrix: Output to input offsets from the centre [B, 2, 2], see :func:`similarity`.
+        shift: Pixels by which what is sampled lies right of and below that [B, 2].
+        padding: What lies outside, ``zeros`` or ``border``.
+
+    Returns:
+        [B, C, H, W]; the identity and no shift give the picture back.
+    """
+    height, width = picture.shape[-2:]
+    matrix, shift = (t.to(picture, non_blocking=True) for t in (matrix, shift))
+    # affine_grid measures offsets in halves of the sides.
+    half = picture.new_tensor([width / 2, height / 2])
+    theta = torch.cat([matrix * half / half.view(2, 1), (shift / half).unsqueeze(-1)], dim=-1)
+    with torch.autocast(picture.device.type, enabled=False):  # half precision misses pixels
+        grid = F.affine_grid(theta, list(picture.shape), align_corners=False)
+        return F.grid_sample(picture, grid, padding_mode=padding, align_corners=False)

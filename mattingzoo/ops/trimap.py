@@ -73,6 +73,39 @@ def erode(mask: Tensor, size: Tensor) -> Tensor:
     return ~dilate(~mask, size)
 
 
+def grow(mask: Tensor, iterations: Tensor) -> Tensor:
+    """Dilate each mask [B, 1, H, W] (bool) again and again by an ellipse of 5 x 5 pixels.
+
+    Each iteration reaches two pixels. Cheaper than :func:`dilate` where the reach is long.
+
+    Args:
+        mask: What to dilate.
+        iterations: How often [B], on the CPU; 0 leaves the mask.
+    """
+    if mask.device.type == "cpu":
+        masks = mask[:, 0].numpy().astype(np.uint8)
+        pairs = zip(masks, iterations.tolist(), strict=True)
+        grown = [cv2.dilate(m, _ellipse(5), iterations=n) if n else m for m, n in pairs]
+        return torch.from_numpy(np.stack(grown)).bool().unsqueeze(1)
+    return _grow_by_pooling(mask, iterations)
+
+
+def shrink(mask: Tensor, iterations: Tensor) -> Tensor:
+    """Erode as :func:`grow` dilates; what lies outside the picture does not erode it."""
+    return ~grow(~mask, iterations)
+
+
+def _grow_by_pooling(mask: Tensor, iterations: Tensor) -> Tensor:
+    grown, most = mask.float(), int(iterations.max())
+    iterations = iterations.to(mask.device, non_blocking=True).view(-1, 1, 1, 1)
+    for done in range(most):
+        # The ellipse is a block of 3 rows of 5, with a pixel above and below its middle.
+        block = F.max_pool2d(grown, (3, 5), stride=1, padding=(1, 2))
+        column = F.max_pool2d(grown, (5, 1), stride=1, padding=(2, 0))
+        grown = torch.where(done < iterations, torch.maximum(block, column), grown)
+    return grown > 0.5
+
+
 def _dilate_by_opencv(mask: Tensor, sizes: tuple[int, ...]) -> Tensor:
     """Fifty times faster than the convolution on a CPU, and equal to it."""
     masks = mask[:, 0].numpy().astype(np.uint8)

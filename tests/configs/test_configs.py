@@ -20,7 +20,9 @@ PRESETS = [name for name in configs() if name.startswith(("trainer/", "logger/")
 #: Whatever the configuration says, tests build a small one.
 SMALL = {
     "adamatting": ["--model.width", "2"],
+    "background_matting": ["--model.width", "2"],
     "dim": ["--model.width", "2"],
+    "gfm": ["--model.encoder", "tiny"],
     "hattmatting": ["--model.backbone", "tiny", "--model.width", "8"],
     "mmnet": ["--model.width", "0.35"],
     "semat": ["--model.sam", "tiny", "--model.tiny_size", "64"],

@@ -124,6 +124,12 @@ def test_animals_are_composed_several_times(root: Path) -> None:
     assert len(source_of(root, track="com")) == 15  # the paper's five
 
 
+def test_backgrounds_left_out_are_never_drawn(root: Path) -> None:
+    source = source_of(root, track="com")
+    assert source.leave_out_backgrounds({f"h_{k}.jpg" for k in range(5)}) == 5
+    assert {width(source, 0, seed) for seed in range(30)} == {25, 26}
+
+
 def test_training_draws_backgrounds_from_the_samples_seed(root: Path) -> None:
     source = source_of(root, track="com")
     assert width(source, 4, seed=3) == width(source, 4, seed=3)

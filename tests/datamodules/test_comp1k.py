@@ -138,6 +138,16 @@ def test_coco_may_lie_elsewhere(root: Path, tmp_path: Path) -> None:
     assert Comp1kTrain(root, tmp_path / "coco").load(0, rng())["background"].shape == (10, 20, 3)
 
 
+def test_backgrounds_left_out_take_their_pairs_with_them(drawn: Path) -> None:
+    source = Comp1kTrain(drawn)
+    assert source.leave_out_backgrounds({"COCO_train2014_1.jpg", "elsewhere.jpg"}) == 1
+    assert len(source) == len(source.names) == len(source.foreground_names) == 225
+    assert {source.files(i)[2].name for i in range(225)} == {
+        f"COCO_train2014_{i}.jpg" for i in (0, 2, 3)
+    }
+    assert source.names[1] == "woman-952506_1920 (1)_2"  # the second pair of the list is gone
+
+
 def test_source_travels_to_a_worker(drawn: Path) -> None:
     for source in (Comp1kTrain(drawn), Comp1kTest(drawn)):
         copy = pickle.loads(pickle.dumps(source))

@@ -51,6 +51,32 @@ def test_the_mean_is_off_by_one_half_on_a_binary_matte() -> None:
     assert module.metrics.compute()["MSE/whole"].item() == pytest.approx(0.25, abs=0.003)
 
 
+def test_the_difference_key_is_soft_between_its_thresholds() -> None:
+    background = torch.full((1, 3, 1, 5), 0.5)
+    image = background.clone()
+    # Differences of one channel, up or down: none, the lower threshold, half-way, the upper, more.
+    image[0, 1, 0] = 0.5 + torch.tensor([0.0, 0.06, 0.13, -0.2, 0.5])
+    image[0, 2, 0, 2] = 0.45  # a smaller difference beside it changes nothing
+    key = load_model("difference-key").module
+    assert key.inputs == ("image", "captured_background")
+    alpha = key.matte({"image": image, "captured_background": background})
+    torch.testing.assert_close(alpha.view(-1), torch.tensor([0.0, 0.0, 0.5, 1.0, 1.0]))
+
+
+def test_the_difference_key_finds_what_stands_before_a_perturbed_background() -> None:
+    from mattingzoo.datamodules import Synthetic
+
+    data = Synthetic(num_workers=0, limit=4)
+    errors: dict[str, list[float]] = {"difference-key": [], "mean": []}
+    for batch in data.val_dataloader():
+        assert batch is not None
+        for name, found in errors.items():
+            module = load_model(name).module
+            ready = data.prepare(dict(batch), module.inputs)  # type: ignore[arg-type]
+            found.append(float((module.matte(ready) - ready["alpha"]).abs().mean()))
+    assert sum(errors["difference-key"]) < 0.3 * sum(errors["mean"])
+
+
 def test_the_benchmark_scores_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib.util import module_from_spec, spec_from_file_location
 
@@ -59,9 +85,10 @@ def test_the_benchmark_scores_them(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert spec is not None and spec.loader is not None
     run = module_from_spec(spec)
     spec.loader.exec_module(run)
-    arguments = ["--model", "all-foreground,all-background,mean", "--data", "synthetic"]
+    scored = ["all-foreground", "all-background", "mean", "difference-key"]
+    arguments = ["--model", ",".join(scored), "--data", "synthetic"]
     parsed = run.parser().parse_args([*arguments, "--limit", "2", "--num-workers", "0",
                                       "--device", "cpu", "--out", str(tmp_path)])  # fmt: skip
     run.run(parsed)
     rows = (tmp_path / "per_image.csv").read_text()
-    assert all(f"{name}," in rows for name in CONSTANTS)
+    assert all(f"{name}," in rows for name in scored)

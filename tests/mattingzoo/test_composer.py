@@ -192,6 +192,7 @@ def test_window_of_one_pixel() -> None:
     [
         ({"background": "centre"}, "background must be 'aligned' or 'random', got 'centre'"),
         ({"crop_size": 0}, "crop_size must be at least 1 pixel, got 0"),
+        ({"window": "middle"}, "window must be one of unknown, anywhere, subject, got 'middle'"),
         ({"crop_sides": ()}, r"crop_sides must be 1 pixel or more each, got \(\)"),
         ({"scale": 0.8}, "scale must be at least 1, got 0.8"),
         ({"flip": 1.5}, r"flip is a probability in \[0, 1\], got 1.5"),

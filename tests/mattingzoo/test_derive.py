@@ -56,6 +56,16 @@ def test_motion_makes_its_image() -> None:
     assert derive(layers(), ["motion"], seeded())["motion"].shape == (2, 4, 24, 20)
 
 
+def test_motion_is_a_still_s_unless_it_is_to_move() -> None:
+    still = derive(layers(), ["motion"], seeded())["motion"]
+    assert torch.equal(still, still[:, :1].expand_as(still))
+    moving = derive(layers(), ["motion"], seeded(), moving=True)["motion"]
+    assert not torch.equal(moving[:, 0], moving[:, 1])
+    flat: Batch = {"image": torch.rand(1, 3, 4, 4)}
+    alone = derive(flat, ["motion"], seeded(), moving=True)["motion"]
+    assert torch.equal(alone, alone[:, :1].expand_as(alone))
+
+
 def test_same_generator_same_entries() -> None:
     first, second = (derive(layers(), DERIVED_FROM, seeded(3)) for _ in range(2))
     for key in DERIVED_FROM:

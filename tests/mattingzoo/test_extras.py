@@ -16,7 +16,7 @@ from mattingzoo.batch import Batch
 from mattingzoo.callbacks import Panels
 from mattingzoo.cli import main
 from mattingzoo.datamodules import Synthetic
-from mattingzoo.inference import predict_matte, predict_with_extras
+from mattingzoo.inference import cut_out, predict_matte, predict_with_extras
 from mattingzoo.io import read_gray, read_rgb, write_png
 from mattingzoo.models import AdaMatting
 from mattingzoo.module import MattingModule
@@ -52,6 +52,33 @@ class Inverted(MattingModule):
 
     def configure_optimizers(self) -> None:
         return None
+
+
+class Tinted(Inverted):
+    """The image, a tenth brighter, as the foreground's colours."""
+
+    extras = ("foreground",)
+
+    def forward_with_extras(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        return batch["trimap"], {"foreground": batch["image"] + 0.1}
+
+
+class Opaque(Synthetic):
+    """Built-in pictures that are all foreground, so that image and foreground are one."""
+
+    def prepare(self, batch: Batch, needed: tuple[str, ...], split: Any = None) -> Batch:
+        batch = super().prepare(batch, needed, split)
+        batch["image"], batch["alpha"] = batch["foreground"], torch.ones_like(batch["alpha"])
+        return batch
+
+
+class Greenless(Opaque):
+    """The same without true colours."""
+
+    def prepare(self, batch: Batch, needed: tuple[str, ...], split: Any = None) -> Batch:
+        batch = super().prepare(batch, needed, split)
+        del batch["foreground"]
+        return batch
 
 
 def sample() -> Batch:
@@ -105,6 +132,43 @@ def test_panels_of_a_validation_have_them(
     trainer.validate(model(), Synthetic(num_workers=0, limit=1, size=64), verbose=False)
     row = read_rgb(next(tmp_path.rglob("step-*.png")))
     assert row.shape == (36, columns * 36, 3)
+
+
+def scores_of(model: MattingModule, data: Synthetic) -> dict[str, float]:
+    """What two validations in a row log."""
+    trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
+    first = trainer.validate(model, data, verbose=False)[0]
+    assert trainer.validate(model, data, verbose=False)[0] == first  # nothing is left over
+    return dict(first)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+def test_foreground_colours_are_scored_where_true_ones_are_known() -> None:
+    data = Opaque(num_workers=0, limit=2, size=64)
+    scores = scores_of(Tinted(), data)
+    expected = []
+    for batch in data.val_dataloader():
+        assert batch is not None
+        true = batch["foreground"].int()
+        brighter = ((true / 255 + 0.1).clamp(0, 1) * 255).round()
+        expected.append(((brighter - true) / 255).square().mean())
+    assert scores["val/mse_fg"] == pytest.approx(torch.stack(expected).mean().item(), rel=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+def test_foreground_colours_are_not_scored_without_either() -> None:
+    without = scores_of(Inverted(), Opaque(num_workers=0, limit=2, size=64))
+    unknown = scores_of(Tinted(), Greenless(num_workers=0, limit=2, size=64))
+    assert without.keys() == unknown.keys()
+    assert "val/SAD/whole" in without and "val/mse_fg" not in without
+
+
+def test_a_cut_out_has_the_model_s_own_colours() -> None:
+    image, colours = np.zeros((2, 4, 5, 3), np.uint8)
+    colours[:], matte = 77, np.full((4, 5), 128, np.uint8)
+    rgba = cut_out(image, matte, colours)
+    assert (rgba[..., :3] == 77).all() and (rgba[..., 3] == 128).all()
+    assert (cut_out(image, matte)[..., :3] == 0).all()
 
 
 def test_pictures_of_ones_own_get_them_as_bytes() -> None:

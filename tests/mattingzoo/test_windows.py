@@ -53,6 +53,15 @@ def test_window_is_centred_on_the_unknown_pixel() -> None:
     assert corner(windows["foreground"]) == (20, 40)
 
 
+def test_window_may_be_centred_anywhere() -> None:
+    recipe, rng = Recipe(crop_sides=(20,), window="anywhere"), np.random.default_rng(0)
+    windows = [cut(pictures(60, 80, (30, 50)), recipe, rng)[0] for _ in range(300)]
+    corners = np.array([corner(window["foreground"]) for window in windows])
+    assert corners.min(axis=0).tolist() == [0, 0] and corners.max(axis=0).tolist() == [40, 60]
+    assert np.abs(corners.mean(axis=0) - [20, 30]).max() < 3
+    assert sum(bool((window["alpha"] == 128).any()) for window in windows) < 100
+
+
 @pytest.mark.parametrize(
     ("unknown", "expected"), [((1, 2), (0, 0)), ((59, 79), (40, 60)), ((58, 30), (40, 20))]
 )
@@ -157,3 +166,54 @@ def test_random_background_differs_from_draw_to_draw() -> None:
 def test_padding_repeats_right_and_bottom_edges() -> None:
     padded = pad_square(np.array([[1, 2], [3, 4]], np.uint8), 4)
     assert padded.tolist() == [[1, 2, 2, 2], [3, 4, 4, 4], [3, 4, 4, 4], [3, 4, 4, 4]]
+
+
+def test_subject_is_in_the_middle_of_its_window() -> None:
+    image = positions(200, 240)
+    segmentation = np.zeros((200, 240), np.uint8)
+    segmentation[80:120, 100:160] = 255  # 40 high, 60 wide
+    layers = {"image": image, "segmentation": segmentation}
+    recipe = Recipe(window="subject")
+    sides = []
+    for seed in range(50):
+        windows, side = cut(layers, recipe, np.random.default_rng(seed))
+        top, left = corner(windows["image"])
+        assert abs(top + side / 2 - 100) <= 1 and abs(left + side / 2 - 130) <= 1
+        assert windows["segmentation"].sum() == segmentation.sum(dtype=np.int64)
+        sides.append(side)
+    # Margins of 0.1 to 0.4 of 60 on both sides.
+    assert 72 <= min(sides) < 80 and 100 < max(sides) <= 108
+
+
+def test_window_around_a_subject_at_the_border_stays_inside() -> None:
+    alpha = np.zeros((50, 90), np.uint8)
+    alpha[45:, :80] = 255
+    layers = {"image": positions(50, 90), "alpha": alpha}
+    windows, side = cut(layers, Recipe(window="subject"), np.random.default_rng(0))
+    assert side == 50 and windows["image"].shape == (50, 50, 3)
+    assert corner(windows["image"]) == (0, 15)
+
+
+@pytest.mark.parametrize("window", ["unknown", "subject"])
+def test_picture_without_any_guide_is_cut_anywhere(window: str) -> None:
+    layers = {"image": positions(60, 80)}
+    recipe = Recipe(window=window, crop_sides=(20,))
+    corners = {
+        corner(cut(layers, recipe, np.random.default_rng(seed))[0]["image"]) for seed in range(20)
+    }
+    assert len(corners) > 10 if window == "unknown" else corners == {(0, 10)}
+
+
+def test_a_segmentation_guides_where_there_is_no_alpha() -> None:
+    segmentation = np.zeros((60, 80), np.uint8)
+    segmentation[30, 50] = 128
+    layers = {"image": positions(60, 80), "segmentation": segmentation}
+    windows, _ = cut(layers, Recipe(crop_sides=(20,)), np.random.default_rng(0))
+    assert corner(windows["image"]) == (20, 40)
+
+
+def test_an_unknown_kind_of_window_is_refused() -> None:
+    with pytest.raises(
+        ValueError, match="window must be one of unknown, anywhere, subject, got 'face'"
+    ):
+        Recipe(window="face")

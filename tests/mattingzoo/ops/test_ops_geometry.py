@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mattingzoo.ops import pad_to_multiple, similarity, warp
+from mattingzoo.ops import move, pad_to_multiple, similarity, warp
 
 
 def noise(height: int, width: int, count: int = 1) -> Tensor:
@@ -146,3 +146,49 @@ def test_each_sample_has_its_own_matrix_and_extent() -> None:
     both = warp(picture, matrix, torch.tensor([[4.0, 4.0], [8.0, 8.0]]), 4, "border")
     torch.testing.assert_close(both[0], picture[0, :, :4, :4].flip(-1))
     torch.testing.assert_close(both[1:], torch.nn.functional.avg_pool2d(picture[1:], 2))
+
+
+STILL = torch.eye(2)
+
+
+def test_moving_nowhere_gives_the_picture_back() -> None:
+    picture = noise(7, 11, 2)
+    same = move(picture, STILL.expand(2, 2, 2), torch.zeros(2, 2), "zeros")
+    torch.testing.assert_close(same, picture)
+
+
+def test_moving_by_whole_pixels_is_slicing_for_each_sample() -> None:
+    picture = noise(7, 11, 2)
+    moved = move(picture, STILL.expand(2, 2, 2), torch.tensor([[3.0, 0], [0, -2]]), "zeros")
+    torch.testing.assert_close(moved[0, ..., :-3], picture[0, ..., 3:])
+    torch.testing.assert_close(moved[1, :, 2:], picture[1, :, :-2])
+    assert moved[0, ..., -3:].abs().max() < 1e-5 and moved[1, :, :2].abs().max() < 1e-5
+    kept = move(picture, STILL.expand(2, 2, 2), torch.tensor([[3.0, 0], [0, -2]]), "border")
+    torch.testing.assert_close(kept[0, ..., -3:], picture[0, ..., -1:].expand(3, 7, 3))
+
+
+def test_moving_turns_an_oblong_picture_as_opencv_does() -> None:
+    picture = cv2.GaussianBlur(noise(24, 40)[0].permute(1, 2, 0).numpy(), (9, 9), 0)
+    matrix = similarity(
+        torch.tensor([1.1]), torch.tensor([20.0]), torch.tensor([False]), torch.tensor([0.1])
+    )
+    shift = torch.tensor([[2.5, -1.25]])
+    centre = np.array([19.5, 11.5])  # of pixels, as OpenCV counts them
+    linear = matrix[0].numpy().astype(np.float64)
+    offset = centre + shift[0].numpy() - linear @ centre
+    expected = cv2.warpAffine(
+        picture,
+        np.hstack([linear, offset[:, None]]),
+        (40, 24),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+    )
+    moved = move(torch.from_numpy(picture).permute(2, 0, 1)[None], matrix, shift, "zeros")
+    # OpenCV rounds places to a 32nd of a pixel.
+    assert np.abs(moved[0].permute(1, 2, 0).numpy() - expected).max() < 0.02
+
+
+def test_moving_is_exact_under_autocast() -> None:
+    picture, shift = noise(300, 300), torch.tensor([[10.0, 20.0]])
+    exact = move(picture, STILL[None], shift, "border")
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(move(picture, STILL[None], shift, "border"), exact)

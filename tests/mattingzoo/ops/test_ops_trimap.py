@@ -8,8 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from mattingzoo.ops import dilate, erode, fill_known, trimap_from_alpha, unknown_region
-from mattingzoo.ops.trimap import _dilate_by_convolution
+from mattingzoo.ops import (
+    dilate,
+    erode,
+    fill_known,
+    grow,
+    shrink,
+    trimap_from_alpha,
+    unknown_region,
+)
+from mattingzoo.ops.trimap import _dilate_by_convolution, _grow_by_pooling
 
 SIZES = (1, 2, 3, 4, 5, 8, 12, 29)
 
@@ -42,6 +50,25 @@ def test_erosion_is_that_of_opencv_for_each_sample() -> None:
 def test_the_path_of_other_devices_equals_that_of_the_cpu() -> None:
     masks = random_masks(len(SIZES), 0.02)
     assert torch.equal(_dilate_by_convolution(masks, SIZES), dilate(masks, torch.tensor(SIZES)))
+
+
+ITERATIONS = torch.tensor([0, 1, 2, 5, 9])
+
+
+def test_growing_is_so_many_dilations_of_opencv_for_each_sample() -> None:
+    masks = random_masks(len(ITERATIONS), 0.01)
+    grown, shrunk = grow(masks, ITERATIONS), shrink(~masks, ITERATIONS)
+    for mask, result, count in zip(masks, grown, ITERATIONS.tolist(), strict=True):
+        expected = mask[0].numpy().astype(np.uint8)
+        for _ in range(count):
+            expected = cv2.dilate(expected, ellipse(5))
+        assert np.array_equal(result[0].numpy(), expected.astype(bool)), count
+    assert torch.equal(shrunk, ~grown)
+
+
+def test_growing_on_other_devices_equals_that_of_the_cpu() -> None:
+    masks = random_masks(len(ITERATIONS), 0.01)
+    assert torch.equal(_grow_by_pooling(masks, ITERATIONS), grow(masks, ITERATIONS))
 
 
 @pytest.mark.gpu
