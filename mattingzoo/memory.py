@@ -29,7 +29,7 @@ class PeakMemory:
     def __enter__(self) -> "PeakMemory":
         """Reset the counter."""
         if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)  # brings CUDA up: there is no counter before
+            torch.zeros((), device=self.device)  # brings CUDA up: there is no counter before
             torch.cuda.reset_peak_memory_stats(self.device)
         elif _RESET.exists():
             try:

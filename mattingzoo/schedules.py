@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import Timer
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
@@ -67,10 +68,29 @@ def step_schedule(
 def factor_of_run(trainer: Trainer, warmup: int, schedule: Schedule) -> Callable[[int], float]:
     """:func:`lr_factor` of a step, for the run that a trainer is about to begin.
 
+    A run ends with its steps or with its time, ``trainer.max_time``, and what falls to zero does so
+    at whichever end comes first.
+
     Raises:
         ValueError: If the schedule needs an end and the run has none.
     """
-    total = 0.0 if schedule == "constant" else float(trainer.estimated_stepping_batches)
+    if schedule == "constant":
+        return lambda step: lr_factor(step, 0, warmup, schedule)
+    total = float(trainer.estimated_stepping_batches)
+    timer = next((c for c in trainer.callbacks if isinstance(c, Timer)), None)  # type: ignore[attr-defined]
     if math.isinf(total):
         raise ValueError(f"schedule={schedule!r} needs an end; set trainer.max_steps or max_epochs")
-    return lambda step: lr_factor(step, total, warmup, schedule)
+
+    def factor(step: int) -> float:
+        if timer is None or step < warmup:
+            return lr_factor(step, total, warmup, schedule)
+        # One clock for all processes: rates that differ would drive their weights apart.
+        share = trainer.strategy.broadcast(_share_of_time(timer))
+        return lr_factor(max(step, round(share * total)), total, warmup, schedule)
+
+    return factor
+
+
+def _share_of_time(timer: Timer) -> float:
+    elapsed, remaining = timer.time_elapsed(), timer.time_remaining()
+    return 0.0 if remaining is None else elapsed / max(elapsed + remaining, 1e-9)

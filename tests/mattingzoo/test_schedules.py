@@ -5,9 +5,10 @@ from itertools import pairwise
 import pytest
 import torch
 from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Timer
 from torch.optim import SGD
 
-from mattingzoo.schedules import Schedule, lr_factor, step_schedule
+from mattingzoo.schedules import Schedule, factor_of_run, lr_factor, step_schedule
 
 
 def test_warm_up_grows_linearly_to_one() -> None:
@@ -94,3 +95,25 @@ def test_a_run_without_end_is_refused_where_the_schedule_needs_one() -> None:
     )
     with pytest.raises(ValueError, match=r"schedule='poly' needs an end; set trainer\.max_steps"):
         endless.fit(Walk("poly"), torch.utils.data.DataLoader(torch.zeros(4, 1)))
+
+
+def test_a_run_bounded_by_time_falls_to_zero_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(
+        max_steps=1000,
+        max_time={"seconds": 10},
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+    )
+    now = 0.0
+    timer = next(c for c in trainer.callbacks if isinstance(c, Timer))  # type: ignore[attr-defined]
+    monkeypatch.setattr(timer, "time_elapsed", lambda: now)
+    monkeypatch.setattr(timer, "time_remaining", lambda: 10 - now)
+    monkeypatch.setattr(Trainer, "estimated_stepping_batches", 1000)
+    factor = factor_of_run(trainer, 0, "cosine")
+    for step in range(11):  # a step takes a second, so that ten are all there will be
+        now = float(step)
+        assert factor(step) == pytest.approx(lr_factor(100 * step, 1000, 0, "cosine"))
+    now = 5.0
+    assert factor(1000) == pytest.approx(0)  # steps are the end if they come first
