@@ -71,8 +71,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, what in LIGHTNING.items():
         commands.add_parser(name, help=what)
-    from mattingzoo.cli import compare, data, listing, matte, score, weights
+    from mattingzoo.cli import compare, data, listing, matte, onnx, score, weights
 
-    for command in (matte, score, compare, data, weights, listing):
+    for command in (matte, score, compare, data, weights, onnx, listing):
         command.register(commands)
     return parser
