@@ -22,7 +22,10 @@ def register(commands: Any) -> None:
     p.add_argument("images", nargs="+", type=Path, help="pictures, one folder of them, or a video")
     p.add_argument("--trimap", type=Path, help="trimap, or a folder with one of the same name each")
     p.add_argument(
-        "--model", help="name of the model (default: dim; with --background background_matting)"
+        "--model",
+        help="name of the model; default: that of --weights, or one that reads what you give, "
+        "hattmatting for a picture alone, dim with --trimap, semat with --box or --point, "
+        "background_matting with --background",
     )
     p.add_argument("--weights", help="weight file; default: those that ship with the model")
     p.add_argument("-o", "--out", type=Path, help="matte to write, or a folder for several")
@@ -47,7 +50,7 @@ def run(arguments: argparse.Namespace) -> None:
     from mattingzoo.io import list_images
 
     if arguments.model is None:
-        arguments.model = "dim" if arguments.background is None else "background_matting"
+        arguments.model = default_model(arguments)
     images: list[Path] = arguments.images
     clip = video.is_clip(arguments)
     several = not clip and (len(images) > 1 or images[0].is_dir())
@@ -73,6 +76,22 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(
             f"{len(failures)} of {len(images)} pictures failed:\n" + "\n".join(failures)
         )
+
+
+def default_model(arguments: argparse.Namespace) -> str:
+    """The model of the weights, if they say; else one for what is told about the subject."""
+    from mattingzoo.cli.load import described_model
+    from mattingzoo.weights import read_description
+
+    if arguments.weights is not None:
+        found = described_model(read_description(arguments.weights))
+        if found is not None:
+            return found
+    if arguments.background is not None:
+        return "background_matting"
+    if arguments.trimap is not None:
+        return "dim"
+    return "semat" if arguments.box or arguments.point else "hattmatting"
 
 
 def _own_pictures(found: list[Path], folder: Path) -> list[Path]:
