@@ -145,7 +145,7 @@ def measure(config: str, arguments: argparse.Namespace) -> Measured:
         enable_model_summary=False,
         gradient_clip_val=cli.trainer.gradient_clip_val,
         gradient_clip_algorithm=cli.trainer.gradient_clip_algorithm,
-        benchmark=True,
+        benchmark=arguments.benchmark,
     )
     device = trainer.strategy.root_device
     data = InMemory(None, size, num_workers=0, recipe=recipe)
@@ -224,6 +224,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--seconds", type=float, default=10, help="time for each, warm-up not counted")
     p.add_argument("--precision", default="32-true", help="as of the trainer")
     p.add_argument("--device", choices=["auto", "cpu"], default="auto")
+    p.add_argument(
+        "--benchmark", action="store_true",
+        help="let cuDNN try its algorithms first, as `trainer/gpu` does; takes up to a minute",
+    )  # fmt: skip
     p.add_argument("--out", type=Path, default=Path("results"), help="folder for the file")
     p.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE",
