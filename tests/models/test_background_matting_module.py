@@ -145,7 +145,7 @@ def test_a_cut_out_has_the_network_s_own_colours(tmp_path: Path, first: str) -> 
 
 @quiet
 def test_two_pictures_can_be_overfitted() -> None:
-    model = module(width=8, lr=2e-3, schedule="cosine")
+    model = module(width=8, lr=1e-3, schedule="cosine")
     batch = scene(2)
     fit(model, [batch] * 300)
     error = (model.eval().matte(batch) - batch["alpha"]).abs().mean()

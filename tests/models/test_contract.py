@@ -95,7 +95,7 @@ def micro_background_matting(stage: Literal[1, 2] = 1) -> BackgroundMatting:
         n_blocks2=1,
         stage=stage,
         discriminator_width=4,
-        lr=2e-3,
+        lr=1e-3,
         lr_discriminator=1e-3,
         schedule="cosine",
     )
