@@ -6,7 +6,8 @@
 Finished pictures are kept in OUT/journal: an interrupted run continues where it stopped. Results
 go to OUT/results.json, OUT/per_image.csv and, as pictures, to OUT/panels. Means come with 95 %
 intervals; `mattingzoo compare OUT/per_image.csv --models A,B` says whether two models differ, and
-`mattingzoo score` scores the mattes of other tools in the same way.
+`mattingzoo score` scores the mattes of other tools in the same way. With --robustness there is
+OUT/robustness.json, too: what errors of a captured background cost.
 """
 
 import argparse
@@ -35,6 +36,14 @@ from mattingzoo.results import (
     summarise,
     tables,
     write_results,
+)
+from mattingzoo.robustness import (
+    AS_IT_IS,
+    CONDITIONS,
+    ROBUSTNESS_IDENTITY,
+    Condition,
+    Disturbed,
+    robustness_table,
 )
 
 console = Console()
@@ -67,12 +76,21 @@ def parser() -> argparse.ArgumentParser:
         "tight box of the protocols; 0.1 is what SEMat is trained with)",
     )  # fmt: skip
     p.add_argument("--region", choices=[*REGIONS, "both"], default="both")
+    p.add_argument(
+        "--parts", action="store_true",
+        help="SAD of transition, foreground and background too, as AM-2k, P3M and AIM print them",
+    )  # fmt: skip
     p.add_argument("--limit", type=int, default=0, help="pictures per data set, evenly spread")
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     p.add_argument("--precision", default="32-true", choices=PRECISIONS)
     p.add_argument("--out", type=Path, default=Path("results"), help="folder for result files")
     p.add_argument("--save-mattes", action="store_true", help="write every predicted matte")
     p.add_argument("--panels", action="store_true", help="write a panel for every picture")
+    p.add_argument(
+        "--robustness", action="store_true",
+        help="also score models that read a captured background with backgrounds that are moved, "
+        "brighter or darker, or wrong: OUT/robustness.json",
+    )  # fmt: skip
     p.add_argument("--wandb", choices=["off", "offline", "online"], default="off")
     p.add_argument("--seed", type=int, default=0, help="recorded; scores do not depend on it")
     p.add_argument("--num-workers", type=int, default=None, help="loader processes")
@@ -109,9 +127,15 @@ def run(arguments: argparse.Namespace) -> None:
     for data in sources.values():
         data.source("test")  # what is missing is missed now, not after hours
     regions = REGIONS if arguments.region == "both" else (arguments.region,)
+    if arguments.robustness and not any(map(_reads_background, loaded)):
+        raise ValueError(
+            f"--robustness is about models that read captured_background, of {arguments.model} "
+            "none does; add difference-key, for one"
+        )
     entries: list[Entry] = []
     images: list[Entry] = []
     for dataset, data in sources.items():
+        disturbed: list[Entry] = []
         for model in loaded:
             results = score(model, dataset, data, fabric, arguments)
             about = _about(model, dataset, fabric, arguments)
@@ -119,39 +143,82 @@ def run(arguments: argparse.Namespace) -> None:
             entries += summarise(results, regions, about, _protocol(data, model), skipped)
             images += image_rows(results, regions, about)
             write_results(arguments.out, entries, images)
+            if arguments.robustness and _reads_background(model):
+                disturbed += robustness(model, dataset, data, fabric, arguments, results)
+        if disturbed:
+            console.print(robustness_table(disturbed, dataset))
     log_to_wandb(entries, arguments.wandb, arguments.out)
     for table in tables(entries):
         console.print(table)
     console.print(f"results in {arguments.out / 'results.json'}")
 
 
+def robustness(
+    model: Loaded,
+    dataset: str,
+    data: MattingDataModule,
+    fabric: Fabric,
+    arguments: Any,
+    undisturbed: list[ImageResult],
+) -> list[Entry]:
+    """Score one model with captured backgrounds disturbed in every way; written after each."""
+    about, protocol = _about(model, dataset, fabric, arguments), _protocol(data, model)
+    entries: list[Entry] = []
+    for condition in (AS_IT_IS, *CONDITIONS):
+        results = undisturbed
+        if condition != AS_IT_IS:
+            results = score(model, dataset, data, fabric, arguments, condition)
+        (entry,) = summarise(results, ["whole"], about, protocol)
+        entries.append({**entry, "condition": condition.name, "amount": condition.amount})
+        out: Path = arguments.out
+        write_results(out, entries, [], "robustness.json", ROBUSTNESS_IDENTITY)
+    return entries
+
+
 def score(
-    model: Loaded, dataset: str, data: MattingDataModule, fabric: Fabric, arguments: Any
+    model: Loaded,
+    dataset: str,
+    data: MattingDataModule,
+    fabric: Fabric,
+    arguments: Any,
+    condition: Condition = AS_IT_IS,
 ) -> list[ImageResult]:
     """Score one model on one data set under a progress bar."""
     identity = {
         **_about(model, dataset, fabric, arguments),
         "files": _fingerprint(data),
+        **({"parts": True} if arguments.parts else {}),  # else old journals would be of no use
     }
+    what = f"{model.model} on {dataset}"
+    if condition != AS_IT_IS:
+        identity["condition"] = condition.name
+        what, data = f"{what}, background {condition.name}", Disturbed(data, condition)
     out: Path = arguments.out
     journal = Journal(out / "journal", identity)
     # Other weights have another digest: pictures never stay behind from an earlier run.
     own = f"{model.model}-{journal.digest[:6]}"
-    panels = out / "panels" / dataset / own if arguments.panels else None
-    mattes = out / "mattes" / dataset / own if arguments.save_mattes else None
+    shown = condition == AS_IT_IS
+    panels = out / "panels" / dataset / own if arguments.panels and shown else None
+    mattes = out / "mattes" / dataset / own if arguments.save_mattes and shown else None
     model.module.to(fabric.device).eval()
     total = len(data.evaluation_loader("test"))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
-        task = progress.add_task(f"{model.model} on {dataset}", total=total)
+        task = progress.add_task(what, total=total)
         results = []
-        for result in evaluate(model.module, data, fabric, journal, panels, mattes):
+        for result in evaluate(
+            model.module, data, fabric, journal, panels, mattes, arguments.parts
+        ):
             results.append(result)
             progress.advance(task)
     model.module.cpu()
     if not results:
         raise ValueError(f"{dataset} gave no picture that could be scored")
     return results
+
+
+def _reads_background(model: Loaded) -> bool:
+    return "captured_background" in model.module.inputs
 
 
 def _about(model: Loaded, dataset: str, fabric: Fabric, arguments: Any) -> Entry:

@@ -67,11 +67,11 @@ class DifferenceKey(Baseline):
     Alpha is 0 up to a difference of ``LOW``, 1 from ``HIGH``, linear between; the difference of two
     pixels is that of the channel that differs most. Both are levels in [0, 1], chosen on the
     validation splits of the built-in data and of photographic cut-outs, whose captured backgrounds
-    differ from the true ones by noise or gamma as the paper's do.
+    differ from the true ones by noise, gamma and small shifts.
     """
 
     inputs = ("image", "captured_background")
-    LOW: ClassVar[float] = 0.06
+    LOW: ClassVar[float] = 0.08
     HIGH: ClassVar[float] = 0.20
     MIDDLE: ClassVar[float] = (LOW + HIGH) / 2  # where alpha is one half
 

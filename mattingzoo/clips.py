@@ -105,7 +105,6 @@ class VideoFile(Clip):
 
     Attributes:
         rate: Frames per second.
-        size: Height and width in pixels.
 
     Raises:
         mattingzoo.io.BadFileError: If it is missing, damaged or empty.
@@ -116,8 +115,6 @@ class VideoFile(Clip):
         with _opened(path) as capture:
             frames = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
             self.rate = float(capture.get(cv2.CAP_PROP_FPS))
-            width, height = cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT
-            self.size = int(capture.get(height)), int(capture.get(width))
         if frames < 1 or not self.rate > 0:
             found = f"{frames} frames at {self.rate:g} a second"
             raise bad_file(path, found, "a video", "convert it anew, or give a folder of frames")

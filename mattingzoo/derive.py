@@ -23,6 +23,8 @@ from mattingzoo.ops import (
 #: Kernel diameters (smallest, largest) of trimaps made from alpha: DIM's in mmagic, 1 to 29.
 TRIMAP_KERNELS = (1, 29)
 BOX_JITTER = 0.1
+#: Share of stills among samples whose subject may move.
+STILLS = 0.5
 
 
 def derive(
@@ -44,8 +46,8 @@ def derive(
         generator: Source of kernels, jitter and noise, on the CPU.
         trimap_kernels: Smallest and largest diameter of the kernels that draw a trimap.
         box_jitter: Largest shift of a box's side, as a share of its width or height.
-        moving: Let motion show the subject moving, where its layers are known, as if it were part
-            of a video; else that of a still.
+        moving: Let motion show the subject moving in half of the samples, as if they were part of
+            videos, where layers are known; else all are stills.
 
     Raises:
         KeyError: If a needed key is absent and cannot be derived.
@@ -97,7 +99,10 @@ def _derived(
 
 
 def _motion(batch: Batch, moving: bool, generator: torch.Generator) -> Tensor:
-    if moving and "foreground" in batch and "alpha" in batch and "background" in batch:
-        layers = batch["foreground"], batch["alpha"], batch["background"]
-        return motion_from_layers(*layers, generator)
-    return motion_from_image(batch["image"])
+    stills = motion_from_image(batch["image"])
+    if not moving or not batch.keys() >= {"foreground", "alpha", "background"}:
+        return stills
+    layers = batch["foreground"], batch["alpha"], batch["background"]
+    still = torch.rand((len(stills), 1, 1, 1), generator=generator) < STILLS
+    still = still.to(stills.device, non_blocking=True)
+    return torch.where(still, stills, motion_from_layers(*layers, generator))

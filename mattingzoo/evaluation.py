@@ -20,7 +20,7 @@ from mattingzoo.datamodule import MattingDataModule
 from mattingzoo.gathering import Gathering
 from mattingzoo.io import write_png
 from mattingzoo.memory import PeakMemory
-from mattingzoo.metrics import scores_later
+from mattingzoo.metrics import part_scores, scores_later
 from mattingzoo.metrics.sums import threads
 from mattingzoo.module import REGIONS, MattingModule
 from mattingzoo.pictures import Picture, panel, to_bytes
@@ -44,6 +44,7 @@ class ImageResult:
         flags: ``nan`` or ``constant`` if the prediction is degenerate.
         instances: With the last sample of an image of several, what the image adds to the instance
             matting quality, see :class:`mattingzoo.gathering.Gathering`.
+        parts: If asked for, :func:`mattingzoo.metrics.part_scores`: ``SAD-T``, ``SAD-FG``, …
     """
 
     name: str
@@ -54,6 +55,7 @@ class ImageResult:
     content: str
     flags: list[str] = field(default_factory=list)
     instances: list[float] | None = None
+    parts: dict[str, float] | None = None
 
 
 class Journal:
@@ -96,6 +98,7 @@ def evaluate(
     journal: Journal,
     pictures: Path | None = None,
     mattes: Path | None = None,
+    parts: bool = False,
 ) -> Iterator[ImageResult]:
     """Score a model on the test split of a data set.
 
@@ -106,6 +109,7 @@ def evaluate(
         journal: Pictures in it are not computed again.
         pictures: Folder for one panel a picture; None writes none.
         mattes: Folder for the predicted mattes; None writes none.
+        parts: Score transition, foreground and background for themselves, too.
 
     Yields:
         One result a picture, in the data set's order.
@@ -140,7 +144,7 @@ def evaluate(
                 with fabric.autocast():
                     module.matte(batch)
                 warm = True
-            scored, pred = _score_later(module, batch, fabric, foregrounds[name], gathering)
+            scored, pred = _score_later(module, batch, fabric, foregrounds[name], gathering, parts)
             if pictures is not None:
                 _write(pictures, name, panel(batch, pred, PANEL_HEIGHT))
             if mattes is not None:
@@ -159,6 +163,7 @@ def _score_later(
     fabric: Fabric,
     foreground: str,
     gathering: Gathering,
+    parts: bool,
 ) -> tuple[Callable[[], ImageResult], Tensor]:
     """Predict a picture and begin to score it; what gives its result, and the matte."""
     with PeakMemory(fabric.device) as memory, fabric.autocast():
@@ -171,6 +176,7 @@ def _score_later(
     pred = pred.nan_to_num(0.0)
     instances = gathering.add(batch["name"][0], pred, batch["alpha"])
     scores = scores_later(pred, batch["alpha"], batch["trimap"], REGIONS)
+    of_parts = part_scores(pred, batch["alpha"], batch["trimap"]) if parts else None
     planes = [to_bytes(batch[key][0]) for key in ("image", "alpha", "trimap")]
     content = threads().submit(_digest, planes)
 
@@ -184,6 +190,7 @@ def _score_later(
             content=content.result(),
             flags=flags,
             instances=instances,
+            parts=None if of_parts is None else {k: float(v[0]) for k, v in of_parts.items()},
         )
 
     return result, pred

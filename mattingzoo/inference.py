@@ -62,8 +62,8 @@ def predict_with_extras(
     """
     batch: Batch = {"image": _tensor(image / 255.0, fabric), "name": ["picture"]}
     pictures = dict(guides or {})
-    if "segmentation" in module.inputs and "captured_background" in pictures:
-        pictures.setdefault("segmentation", rough_segmentation(image, pictures))
+    if "segmentation" in module.inputs:
+        pictures = with_segmentation(image, pictures)
     for key, picture in {"trimap": trimap, **pictures}.items():
         if picture is not None and key in module.inputs:
             _check_size(key, picture, image)
@@ -82,17 +82,24 @@ def predict_with_extras(
     return to_bytes(matte[0]), {name: to_bytes(picture[0]) for name, picture in extras.items()}
 
 
-def rough_segmentation(image: Picture, guides: Mapping[str, Picture]) -> Picture:
+def with_segmentation(image: Picture, guides: Mapping[str, Picture]) -> dict[str, Picture]:
+    """Guides with a segmentation, made of the captured background if there is none but that."""
+    if "segmentation" in guides or "captured_background" not in guides:
+        return dict(guides)
+    made = rough_segmentation(image, guides["captured_background"])
+    return {**guides, "segmentation": made}
+
+
+def rough_segmentation(image: Picture, plate: Picture) -> Picture:
     """A soft segmentation of whatever differs from the captured background.
 
     Args:
         image: [H, W, 3], 8 bits.
-        guides: Holds captured_background [H, W, 3].
+        plate: The captured background [H, W, 3].
 
     Returns:
         [H, W], 8 bits.
     """
-    plate = guides["captured_background"]
     _check_size("captured_background", plate, image)
     difference = cv2.absdiff(image, plate).max(axis=2)
     differs = np.where(difference > 255 * DifferenceKey.MIDDLE, 255, 0).astype(np.uint8)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:  # `mattingzoo compare` reads these files and has no need of t
 SCORES = ("SAD", "MSE", "Grad", "Conn")
 ALL_SCORES = ("SAD", "MSE", "MAD", "Grad", "Conn")
 
+#: Of transition, foreground and background; see :func:`mattingzoo.metrics.part_scores`.
+PART_SCORES = ("SAD-T", "SAD-FG", "SAD-BG", "MSE-T", "MAD-T")
+
 #: What files say of their scores, so that nobody has to ask: the code, and the scale.
 METRICS = "exact to DIM's MATLAB code (GCA-Matting copy), mattes rounded to 8 bits"
 UNITS = {
@@ -41,7 +44,7 @@ KEYS = (
     *("model", "variant", "recipe", "weights", "weights_sha256", "prompt"),
     *("data", "data_hash", "protocol", "region", "n_images", "n_foregrounds"),
     *(key for score in ALL_SCORES for key in (score, CI95[score])),
-    *("instances", "units", "metrics"),
+    *("instances", "parts", "units", "metrics"),
     *("seconds_per_image", "peak_memory_mb", "device", "precision", "seed", "version"),
 )
 
@@ -77,7 +80,8 @@ def summarise(
         SAD, Grad and Conn are in thousands, MSE and MAD are plain. A mean over an empty region is
         None. ``SAD_ci95`` and so on are the ends of 95 % bootstrap intervals over foregrounds
         (:func:`mattingzoo.statistics.bootstrap_interval`), None where there are too few.
-        ``instances`` is the instance matting quality where images hold several objects.
+        ``instances`` is the instance matting quality where images hold several objects, ``parts``
+        the means over transition, foreground and background, if they were scored.
     """
     from mattingzoo.evaluation import data_hash
 
@@ -92,6 +96,7 @@ def summarise(
             "n_foregrounds": len({r.foreground for r in results}),
             **_means(results, region),
             "instances": _instances(results) if region == "whole" else None,
+            "parts": _parts(results) if region == "whole" else None,
             "units": UNITS,
             "metrics": METRICS,
             "seconds_per_image": _mean([r.seconds for r in results]),
@@ -106,6 +111,12 @@ def _instances(results: "Sequence[ImageResult]") -> Any:
     from mattingzoo.gathering import summarise_instances
 
     return summarise_instances([r.instances for r in results if r.instances is not None])
+
+
+def _parts(results: "Sequence[ImageResult]") -> Entry | None:
+    """Means of the scores that the papers print of parts; an image without a part is left out."""
+    scored = [r.parts for r in results if r.parts is not None]
+    return {name: _mean([p[name] for p in scored]) for name in PART_SCORES} if scored else None
 
 
 def _means(results: "Sequence[ImageResult]", region: str) -> Entry:
@@ -218,6 +229,7 @@ def image_rows(
             "name": result.name,
             "foreground": result.foreground,
             **{score: result.scores.get(f"{score}/{region}", "") for score in ALL_SCORES},
+            **_part_columns(result, region),
             "seconds": _measured(result.seconds),
             "peak_memory_mb": _measured(result.peak_memory_mb),
             "flags": " ".join(result.flags),
@@ -229,6 +241,13 @@ def image_rows(
         for result in results
         for region in regions
     ]
+
+
+def _part_columns(result: "ImageResult", region: str) -> Entry:
+    """The scores of parts, if there are any; they are of the whole image, like its row."""
+    if result.parts is None:
+        return {}
+    return {name: result.parts[name] if region == "whole" else "" for name in PART_SCORES}
 
 
 def tables(entries: Sequence[Entry]) -> list[Table]:
@@ -277,6 +296,7 @@ def _caption(entries: Sequence[Entry]) -> list[str]:
     elif foregrounds < FEW_GROUPS:
         lines.append(f"Only {foregrounds} foregrounds: intervals are rough.")
     lines += [f"{_title(e)}: {_quality(e['instances'])}" for e in entries if e.get("instances")]
+    lines += [f"{_title(e)}: {_by_part(e['parts'])}" for e in entries if e.get("parts")]
     return [*lines, *(f"{_title(e)}: {e['flags']}" for e in entries if e["flags"])]
 
 
@@ -285,6 +305,16 @@ def _quality(instances: Entry) -> str:
     shown = [f"{key.removeprefix('IMQ/')} {100 * instances[key]:.1f}" for key in instances]
     *scores, _ = shown  # the last is the number of images
     return f"IMQ ×100 of {instances['n_images']} images: {', '.join(scores)} (higher is better)"
+
+
+def _by_part(parts: Entry) -> str:
+    """SAD of transition, foreground and background, as papers print it, and MSE of the first."""
+    factors = {"SAD-T": 1, "SAD-FG": 1, "SAD-BG": 1, "MSE-T": 1000}
+    shown = [
+        f"{name} {'-' if parts[name] is None else f'{factor * parts[name]:.2f}'}"
+        for name, factor in factors.items()
+    ]
+    return ", ".join(shown)
 
 
 def _title(entry: Entry) -> str:

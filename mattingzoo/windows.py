@@ -113,7 +113,8 @@ def _squeezed(
     background: Picture, shape: tuple[int, ...], top: int, left: int, side: int
 ) -> Picture:
     """The window of the whole background resized to ``shape``, its aspect ratio ignored."""
-    y, x = background.shape[0] / shape[0], background.shape[1] / shape[1]
+    rows, columns = background.shape[:2]
+    y, x = rows / shape[0], columns / shape[1]
     box = (left * x, top * y, (left + side) * x, (top + side) * y)
     picture = Image.fromarray(background)
     return np.asarray(picture.resize((side, side), Image.Resampling.BILINEAR, box=box))

@@ -63,6 +63,18 @@ def load_model(name: str, weights: str | None = None, random_weights: bool = Fal
     return Loaded(module.eval(), name, variant, recipe, label, sha256(path))
 
 
+def described_model(description: dict[str, Any]) -> str | None:
+    """The model a weight file says it is of, by name or else by class; None if it is silent.
+
+    Args:
+        description: As :func:`mattingzoo.weights.read_description` gives it.
+    """
+    class_path = description.get("class_path")
+    if description.get("model") is None and class_path is not None:
+        return names.model_of(class_path) or str(class_path)
+    return description.get("model")
+
+
 def shipped_weights(name: str) -> Path | None:
     """The weight file inside a model's folder, if there is one."""
     folder = Path(str(files(f"mattingzoo.models.{name}")))
@@ -78,10 +90,7 @@ def _build(cls: type[MattingModule], hparams: dict[str, Any]) -> MattingModule:
 
 
 def _check_model(description: dict[str, Any], name: str, path: Path) -> None:
-    found = description.get("model")
-    class_path = description.get("class_path")
-    if found is None and class_path is not None:
-        found = names.model_of(class_path) or class_path
+    found = described_model(description)
     if found is not None and found != name:
         raise ValueError(f"{path} holds weights of {found!r}, not of {name!r}")
     if found is None and "hparams" not in description:

@@ -19,7 +19,7 @@ examples:
   mattingzoo fit --config dim/paper --data comp1k --data.root DIR --ckpt_path runs/.../last.ckpt
   mattingzoo test --config dim/paper --data comp1k --data.root DIR --ckpt_path best.ckpt
   mattingzoo matte photo.jpg --trimap trimap.png -o alpha.png --cutout cutout.png
-  mattingzoo matte clip.mp4 --model difference-key --background plate.png -o alpha.mp4
+  mattingzoo matte clip.mp4 --background plate.png -o alpha.mp4
   mattingzoo data check comp1k --root DIR
   mattingzoo score --pred out --alpha test/alpha --trimap test/trimap
   mattingzoo compare results/per_image.csv --models dim,closed-form

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mattingzoo.cli import video
+from mattingzoo.cli.backgrounds import add_backgrounds, check_backgrounds, predict
 from mattingzoo.cli.prompts import add_prompts, check_prompts, prompt_tensors
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -20,7 +21,12 @@ def register(commands: Any) -> None:
     )
     p.add_argument("images", nargs="+", type=Path, help="pictures, one folder of them, or a video")
     p.add_argument("--trimap", type=Path, help="trimap, or a folder with one of the same name each")
-    p.add_argument("--model", default="dim", help="name of the model (default: dim)")
+    p.add_argument(
+        "--model",
+        help="name of the model; default: that of --weights, or one that reads what you give, "
+        "hattmatting for a picture alone, dim with --trimap, semat with --box or --point, "
+        "background_matting with --background",
+    )
     p.add_argument("--weights", help="weight file; default: those that ship with the model")
     p.add_argument("-o", "--out", type=Path, help="matte to write, or a folder for several")
     p.add_argument("--cutout", type=Path, help="RGBA cut-out to write, or a folder for several")
@@ -30,7 +36,8 @@ def register(commands: Any) -> None:
         "matte",
     )  # fmt: skip
     add_prompts(p)
-    video.add_backgrounds(p)
+    add_backgrounds(p)
+    video.add_clips(p)
     p.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     p.add_argument("--precision", default="32-true", choices=PRECISIONS)
     p.set_defaults(run=run)
@@ -42,18 +49,20 @@ def run(arguments: argparse.Namespace) -> None:
     from mattingzoo.cli.load import load_model
     from mattingzoo.io import list_images
 
+    if arguments.model is None:
+        arguments.model = default_model(arguments)
     images: list[Path] = arguments.images
-    if video.is_clip(arguments):
-        fabric = make_fabric(arguments.device, arguments.precision)
-        module = load_model(arguments.model, arguments.weights).module.to(fabric.device)
-        video.run(arguments, module, fabric)
-        return
-    several = len(images) > 1 or images[0].is_dir()
-    if images[0].is_dir():
+    clip = video.is_clip(arguments)
+    several = not clip and (len(images) > 1 or images[0].is_dir())
+    if several and images[0].is_dir():
         images = _own_pictures(list_images(images[0]), images[0])
     _check_targets(images, arguments, several)
     fabric = make_fabric(arguments.device, arguments.precision)
     module = load_model(arguments.model, arguments.weights).module.to(fabric.device)
+    check_backgrounds(arguments, module)
+    if clip:
+        video.run(arguments, module, fabric)
+        return
     if arguments.extras and not module.extras:
         raise ValueError(f"{arguments.model} gives nothing besides its matte; leave out --extras")
     check_prompts(arguments, module, several)
@@ -67,6 +76,22 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError(
             f"{len(failures)} of {len(images)} pictures failed:\n" + "\n".join(failures)
         )
+
+
+def default_model(arguments: argparse.Namespace) -> str:
+    """The model of the weights, if they say; else one for what is told about the subject."""
+    from mattingzoo.cli.load import described_model
+    from mattingzoo.weights import read_description
+
+    if arguments.weights is not None:
+        found = described_model(read_description(arguments.weights))
+        if found is not None:
+            return found
+    if arguments.background is not None:
+        return "background_matting"
+    if arguments.trimap is not None:
+        return "dim"
+    return "semat" if arguments.box or arguments.point else "hattmatting"
 
 
 def _own_pictures(found: list[Path], folder: Path) -> list[Path]:
@@ -97,7 +122,7 @@ def _check_targets(images: list[Path], arguments: argparse.Namespace, several: b
 def _matte_one(
     image: Path, module: Any, fabric: Any, arguments: argparse.Namespace, several: bool
 ) -> None:
-    from mattingzoo.inference import cut_out, predict_prompted, predict_with_extras
+    from mattingzoo.inference import cut_out, predict_prompted
     from mattingzoo.io import read_rgb, read_trimap, write_png
 
     trimap = _partner_of(image, arguments.trimap, "trimap")
@@ -109,8 +134,8 @@ def _matte_one(
             module, fabric, picture, **prompt_tensors(arguments, *picture.shape[:2])
         )
     else:
-        matte, extras = predict_with_extras(
-            module, fabric, picture, known, _guides(image, picture, arguments)
+        matte, extras = predict(
+            arguments, module, fabric, picture, known, _guides(image, picture, arguments)
         )
         mattes = [matte]
     for number, matte in enumerate(mattes, start=1):

@@ -1,36 +1,24 @@
-"""`mattingzoo matte` on clips, frame by frame, and what it is told about backgrounds."""
+"""`mattingzoo matte` on clips, frame by frame."""
 
 import argparse
 from collections.abc import Iterator
 from contextlib import ExitStack
-from itertools import chain, repeat
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
+from mattingzoo.cli.backgrounds import predict
 from mattingzoo.clips import VIDEO_SUFFIXES, is_video
 
 #: Frames between neighbours of the motion stack; the release of Background Matting takes 20.
 MOTION_STEP = 20
 GREEN = "00b140"
+#: Frames by which a video may be wrong about its own length.
+SLACK = 2
 
 
-def add_backgrounds(p: argparse.ArgumentParser) -> None:
-    """Add what models with a captured background read, and the options of clips."""
-    group = p.add_argument_group("captured background")
-    group.add_argument(
-        "--background", type=Path,
-        help="clean plate: the same view without the subject; for several pictures a folder with "
-        "one of the same name each, or one for all",
-    )  # fmt: skip
-    group.add_argument(
-        "--segmentation", type=Path,
-        help="rough mask of the subject by any tool, which is softened; a folder or video for a "
-        "clip. Default: made of what differs from the background",
-    )  # fmt: skip
-    group.add_argument(
-        "--align", action="store_true",
-        help="bring the background to the view of each picture, for a camera that was moved",
-    )  # fmt: skip
+def add_clips(p: argparse.ArgumentParser) -> None:
+    """Add the options of clips."""
     group = p.add_argument_group(
         f"clips, videos ({', '.join(VIDEO_SUFFIXES)}) or folders of frames with --rate; --out and "
         "--cutout then take a video file, or a folder for PNGs"
@@ -75,10 +63,8 @@ def run(arguments: argparse.Namespace, module: Any, fabric: Any) -> None:
     source: Path = arguments.images[0]
     _check(arguments, module)
     clip = open_clip(source)
-    rate = arguments.rate or (clip.rate if isinstance(clip, VideoFile) else None)
-    if rate is None or not rate > 0:
-        raise ValueError(f"--rate must be positive, got {arguments.rate}")
-    sound = source if isinstance(clip, VideoFile) else None
+    rate = clip.rate if isinstance(clip, VideoFile) else arguments.rate
+    sound = source if is_video(source) else None
     targets = {
         "matte": arguments.out or source.with_name(f"{source.stem}_alpha"),
         "cutout": arguments.cutout,
@@ -93,7 +79,7 @@ def run(arguments: argparse.Namespace, module: Any, fabric: Any) -> None:
             if path is not None
         }
         job.run(writers, score)
-    notes = [job.damage.note(), *job.notes, *(writer.note() for writer in writers.values())]
+    notes = [*job.notes(), *(writer.note() for writer in writers.values())]
     for sentence in dict.fromkeys(filter(None, notes)):
         print(f"note: {sentence}")
     if score is not None:
@@ -103,13 +89,7 @@ def run(arguments: argparse.Namespace, module: Any, fabric: Any) -> None:
 
 
 class _Job:
-    """One clip, one model.
-
-    Attributes:
-        count: Frames written.
-        damage: What was wrong with the clip's frames.
-        notes: What else to know.
-    """
+    """One clip, one model; ``count`` frames are written."""
 
     def __init__(self, arguments: argparse.Namespace, module: Any, fabric: Any, clip: Any) -> None:
         from mattingzoo.inference import Plate
@@ -124,26 +104,32 @@ class _Job:
             self.plate = Plate(read_rgb(arguments.background), arguments.align)
         self.over = _over(arguments.over)
 
-    @property
     def notes(self) -> list[str]:
-        """What the plate has to say."""
-        return [] if self.plate is None else [self.plate.note()]
+        """What there is to know besides the mattes; some may be empty."""
+        found = [self.damage.note(), "" if self.plate is None else self.plate.note()]
+        if len(self.clip) - self.count > SLACK:
+            found.append(
+                f"{self.clip.path} states {len(self.clip)} frames, {self.count} can be decoded"
+            )
+        return found
 
     def run(self, writers: dict[str, Any], score: Any) -> None:
         """Matte every frame under a progress bar; one frame is in memory besides its neighbours."""
         import torch
         from rich.progress import track
 
-        from mattingzoo.inference import composite_over, cut_out, predict_with_extras
+        from mattingzoo.inference import composite_over, cut_out
         from mattingzoo.video import whole_frames, with_motion
 
         step = self.arguments.motion_step if "motion" in self.module.inputs else None
         frames = with_motion(whole_frames(self.clip, self.damage), step)
-        masks, truths = self._masks(), _gray(self.arguments.alpha, len(self.clip), "alpha")
+        masks, truths = self._masks(), iter(())
+        if score is not None:
+            truths = _gray(self.arguments.alpha, self.clip, "alpha")
         total = len(self.clip)
         for image, motion in track(frames, "matting", total=total):
             guides = self._guides(image, next(masks), motion)
-            matte, extras = predict_with_extras(self.module, self.fabric, image, guides=guides)
+            matte, extras = predict(self.arguments, self.module, self.fabric, image, guides=guides)
             writers["matte"].write(matte)
             if "cutout" in writers or "composite" in writers:
                 cutout = cut_out(image, matte, extras.get("foreground"))
@@ -161,7 +147,7 @@ class _Job:
 
         if self.arguments.segmentation is None:
             return repeat(None)
-        masks = _gray(self.arguments.segmentation, len(self.clip), "segmentation")
+        masks = _gray(self.arguments.segmentation, self.clip, "segmentation")
         return (soften(mask) for mask in masks)
 
     def _guides(self, image: Any, mask: Any, motion: Any) -> dict[str, Any]:
@@ -175,40 +161,52 @@ def _check(arguments: argparse.Namespace, module: Any) -> None:
     """Refuse what a clip cannot have, before anything is computed."""
     if module.prompts:
         raise ValueError(f"{arguments.model} is told its object in one picture; choose another")
-    for option in ("trimap", "extras"):
+    if arguments.rate is not None and is_video(arguments.images[0]):
+        raise ValueError("--rate is for folders of frames; a video says its own, leave it out")
+    if arguments.rate is not None and not arguments.rate > 0:
+        raise ValueError(f"--rate must be positive, got {arguments.rate:g}")
+    for option in ("trimap", "extras", "box", "point"):
         if getattr(arguments, option):
             raise ValueError(f"--{option} belongs to pictures, not to a clip; leave it out")
-    if arguments.motion_step < 1:
-        raise ValueError(f"--motion-step must be at least 1 frame, got {arguments.motion_step}")
     if "captured_background" in module.inputs and arguments.background is None:
         raise ValueError(f"{arguments.model} needs a clean plate; give it with --background")
 
 
-def _gray(path: Path | None, count: int, option: str) -> Iterator[Any]:
-    """Gray frames of a clip that goes with another, one at a time, the last for what is beyond."""
-    from mattingzoo.clips import open_clip
+def _gray(path: Path, clip: Any, option: str) -> Iterator[Any]:
+    """Gray frames [H, W] of a clip that goes with another, the last one for all that is beyond.
 
-    if path is None:
-        return iter(())
-    clip = open_clip(path)
-    if len(clip) not in (1, count):
+    Raises:
+        ValueError: If they differ in length, by more than a video is wrong about its own.
+    """
+    from mattingzoo.clips import VideoFile, open_clip
+
+    other = open_clip(path)
+    stated = any(isinstance(one, VideoFile) for one in (clip, other))
+    if len(other) > 1 and abs(len(other) - len(clip)) > (SLACK if stated else 0):
         raise ValueError(
-            f"--{option} {path} has {len(clip)} frames, the clip {count}; give one for each, or one"
+            f"--{option} {path} has {len(other)} frames, the clip {len(clip)}; give one for each, "
+            "or one for all"
         )
-    return chain(_gray_frames(clip), repeat(clip.gray([len(clip) - 1])[0]))
+    return _gray_frames(other)
 
 
 def _gray_frames(clip: Any) -> Iterator[Any]:
     from mattingzoo.clips import VideoFile
     from mattingzoo.io import BadFileError
 
+    last: Any = None
     if isinstance(clip, VideoFile):  # looking frames up one by one would decode them many times
         for _, frame in clip.stream():
             if isinstance(frame, BadFileError):
                 raise frame
-            yield frame[..., 0]
+            last = frame[..., 0]
+            yield last
     else:
-        yield from (clip.gray([number])[0] for number in range(len(clip)))
+        for number in range(len(clip)):
+            (last,) = clip.gray([number])
+            yield last
+    while True:
+        yield last
 
 
 def _over(text: str) -> Any:

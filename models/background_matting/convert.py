@@ -49,7 +49,8 @@ def convert(state: dict[str, Tensor]) -> tuple[dict[str, Any], dict[str, Tensor]
 
     Returns:
         Hyper-parameters for :class:`mattingzoo.models.BackgroundMatting`, and the state of its
-        ``network``. The network is the ``legacy`` one: the authors' does not look at motion.
+        ``network``. The network is the ``legacy`` one, which does not look at motion, and predicts
+        as the authors do, the subject's surroundings at 512 pixels.
 
     Raises:
         ValueError: If it is another kind of file, or if a key is missing, left over or of another
@@ -92,12 +93,13 @@ def read_hparams(state: dict[str, Tensor]) -> dict[str, Any]:
         "n_blocks1": trunk,
         "n_blocks2": decoder,
         "legacy": True,
+        "working_size": 512,
     }
 
 
 def expected_state(hparams: dict[str, Any]) -> dict[str, Tensor]:
     """State of the network with these hyper-parameters: keys and shapes, no memory."""
-    sizes = {name: value for name, value in hparams.items() if name != "legacy"}
+    sizes = {name: hparams[name] for name in ("width", "n_blocks1", "n_blocks2")}
     with torch.device("meta"):
         return BackgroundMattingNet(use_motion=False, **sizes).state_dict()
 

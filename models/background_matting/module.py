@@ -10,6 +10,7 @@ from torch.optim import Adam, AdamW, Optimizer
 
 from mattingzoo.adversarial import AdversarialModule, adversaries
 from mattingzoo.batch import Batch
+from mattingzoo.models.background_matting.closeup import keep_largest, predict_closeup
 from mattingzoo.models.background_matting.losses import (
     Terms,
     distilled_terms,
@@ -51,6 +52,10 @@ class BackgroundMatting(AdversarialModule):
             which does not look at it.
         legacy: The released code with its faults, for its weights: motion without effect, Sobel
             gradients beyond the border, composites of stage 2 from which no gradient returns.
+        working_size: Predict the subject's surroundings, resized to a square of so many pixels, as
+            the authors do at 512; 0 predicts the whole picture at its own size.
+        max_components: Keep so many of a matte's largest pieces, as the authors keep one; 0 keeps
+            all.
         stage: 1 learns from composites, 2 from a teacher and a discriminator.
         student: What stage 2 begins with: ``random`` weights as the released code, or the
             ``teacher``'s, which suits short runs.
@@ -79,6 +84,8 @@ class BackgroundMatting(AdversarialModule):
         n_blocks2: int = 3,
         use_motion: bool = True,
         legacy: bool = False,
+        working_size: int = 0,
+        max_components: int = 0,
         stage: Literal[1, 2] = 1,
         student: Literal["random", "teacher"] = "random",
         supervision: float = 0.05,
@@ -102,6 +109,10 @@ class BackgroundMatting(AdversarialModule):
         check_choice("schedule", schedule, get_args(Schedule))
         if halve_every < 1:
             raise ValueError(f"halve_every must be 1 epoch or more, got {halve_every}")
+        for name, value in {"working_size": working_size, "max_components": max_components}.items():
+            if value < 0:
+                raise ValueError(f"{name} must be 0 or more, got {value}")
+        self.working_size, self.max_components = working_size, max_components
         self.legacy, self.stage, self.student = legacy, stage, student
         self.supervision, self.halve_every = supervision, halve_every
         self.discriminator_every = discriminator_every
@@ -165,9 +176,15 @@ class BackgroundMatting(AdversarialModule):
 
     def forward_with_extras(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """The same, and the foreground's colours [B, 3, H, W], the image's own where opaque."""
-        output = run(self.network, batch)
+        if self.working_size:
+            output = predict_closeup(self.network, batch, self.working_size)
+        else:
+            output = run(self.network, batch)
         colour = opaque_from_image(output, batch["image"]).clamp(0, 1)
-        return output.alpha, {"foreground": colour}
+        pieces = self.max_components
+        return keep_largest(output.alpha, pieces) if pieces else output.alpha, {
+            "foreground": colour
+        }
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The loss of the stage; of stage 2 the discriminator's, too."""

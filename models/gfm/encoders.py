@@ -5,6 +5,7 @@ exist for keep torchvision's names, so that its state dicts fit.
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Literal, get_args
 
@@ -26,7 +27,7 @@ PRETRAINED: dict[str, tuple[str, str]] = {
 }
 
 
-class Encoder(nn.Module):
+class Encoder(nn.Module, ABC):
     """Input: image [B, 3, H, W] in [0, 255]; H and W multiples of 32.
 
     Attributes:
@@ -39,9 +40,9 @@ class Encoder(nn.Module):
     left_out: tuple[str, ...] = ("fc.",)
     own: tuple[str, ...] = ()
 
+    @abstractmethod
     def forward(self, image: Tensor) -> list[Tensor]:
         """Features, shallowest first."""
-        raise NotImplementedError
 
 
 class ResNetEncoder(Encoder):

@@ -26,9 +26,9 @@ WEIGHT = 0.25  # of each loss of a single representation; RIM's are summed as th
 class GFM(StartsFromImageNet):
     """Glance and Focus Matting, from an image alone (Li et al., IJCV 2022).
 
-    Besides the matte it gives ``glance``, which is 0 on the background, 0.5 in the transition and 1
-    on the foreground (TT), or a rough foreground (FT, BT), and ``focus``, the details; RIM, which
-    blends three of each, gives neither.
+    Besides the matte it gives ``glance_matte``, which is 0 on the background, 0.5 in the transition
+    and 1 on the foreground (TT), or a rough foreground (FT, BT), and ``focus_matte``, the details;
+    RIM, which blends three of each, gives neither.
 
     Args:
         encoder: ``r34``, ``r101``, ``d121``, ``r34_2b`` (ResNet-34 with two more blocks, from full
@@ -62,7 +62,7 @@ class GFM(StartsFromImageNet):
     """
 
     inputs = ("image",)
-    extras: ClassVar[tuple[str, ...]] = ("glance", "focus")
+    extras: ClassVar[tuple[str, ...]] = ("glance_matte", "focus_matte")
 
     def __init__(
         self,
@@ -120,7 +120,7 @@ class GFM(StartsFromImageNet):
         alpha, glance, focus = self.mattes(batch)
         if glance is None or focus is None:
             return alpha, {}
-        return alpha, {"glance": glance, "focus": focus}
+        return alpha, {"glance_matte": glance, "focus_matte": focus}
 
     def mattes(self, batch: Batch) -> Mattes:
         """What the passes of the test strategy give, at the pictures' size."""

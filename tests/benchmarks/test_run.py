@@ -14,7 +14,7 @@ import torch
 
 from mattingzoo.cli import main
 from mattingzoo.datamodules import Synthetic
-from mattingzoo.io import write_png
+from mattingzoo.io import read_gray, write_png
 from mattingzoo.metrics import mse, sad
 from mattingzoo.models import DIM
 from mattingzoo.pictures import to_bytes
@@ -290,6 +290,34 @@ def test_baselines_solve_an_easy_picture() -> None:
             assert error < 0.12, f"{name}: {error}"
 
 
+def test_parts_are_scored_if_asked_for(
+    tmp_path: Path, folder: Path, run: Callable[..., Done]
+) -> None:
+    arguments = ("--model", "all-foreground", "--data", "folder", "--data-root", str(folder))
+    plain = run(*arguments, "--out", str(tmp_path / "a"))
+    assert "SAD-T" not in plain.stdout
+    before = results(tmp_path / "a")
+    assert [entry["parts"] for entry in before] == [None, None]
+    done = run(*arguments, "--parts", "--out", str(tmp_path / "a"))
+    assert done.returncode == 0, done.stdout
+    unknown, whole = results(tmp_path / "a")
+    assert unknown["parts"] is None
+    assert [entry["SAD"] for entry in (unknown, whole)] == [entry["SAD"] for entry in before]
+    # Everything is foreground: of two pictures five rows of 31 pixels are wrongly so.
+    assert whole["parts"]["SAD-FG"] == 0
+    assert whole["parts"]["SAD-BG"] == pytest.approx(2 * 5 * 31 / 1000 / 3)
+    alphas = [read_gray(folder / "alpha" / f"p{i}.png")[5:-5] / 255 for i in range(2)]
+    sad_t = sum((1 - alpha).sum() for alpha in alphas) / 1000 / 3
+    assert whole["parts"]["SAD-T"] == pytest.approx(sad_t)
+    mse_t = np.mean([np.square(1 - alpha).mean() for alpha in alphas])  # the third has no such part
+    assert whole["parts"]["MSE-T"] == pytest.approx(mse_t)
+    shown = f"SAD-T {sad_t:.2f}, SAD-FG 0.00, SAD-BG 0.10, MSE-T {1000 * mse_t:.2f}"
+    assert shown in done.stdout
+    with (tmp_path / "a" / "per_image.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["name"] == "p0"]
+    assert {row["region"]: row["SAD-BG"] for row in rows} == {"unknown": "", "whole": "0.155"}
+
+
 def test_options_of_a_data_set(tmp_path: Path, run: Callable[..., Done]) -> None:
     arguments = ["--model", "trimap", "--data", "synthetic", "--limit", "1", "--out", "o"]
     done = run(*arguments, "--data-option", "synthetic.size=64")
@@ -337,3 +365,31 @@ def test_baseline_without_known_foreground_keeps_its_trimap(
     batch = {"image": torch.rand(1, 3, 8, 8), "trimap": trimap, "name": ["all_unknown"]}
     assert torch.equal(ClosedForm().matte(batch), trimap)  # type: ignore[arg-type]
     assert "all_unknown" in caplog.text
+
+
+def test_robustness_to_errors_of_the_captured_background(run: Callable[..., Done]) -> None:
+    arguments = ["--model", "mean,difference-key", "--data", "synthetic", "--limit", "6"]
+    done = run(*arguments, "--robustness", "--out", "out")
+    assert done.returncode == 0, done.stdout
+    entries = json.loads(Path("out/robustness.json").read_text())
+    assert {entry["model"] for entry in entries} == {"difference-key"}
+    errors = {entry["condition"]: entry["MSE"] for entry in entries}
+    assert len(errors) == 11
+    plain = json.loads(Path("out/results.json").read_text())
+    (still,) = (e for e in plain if e["model"] == "difference-key" and e["region"] == "whole")
+    assert errors["as it is"] == still["MSE"]
+    # Worse the further it is moved, and by far the worst where it shows another scene.
+    moved = [errors[f"moved by {pixels} px"] for pixels in (2, 4, 8, 16)]
+    assert moved == sorted(moved) and moved[-1] > 1.5 * errors["as it is"]
+    assert max(errors, key=errors.__getitem__) == "of another scene"
+    assert "moved by 16 px" in done.stdout
+    # Nothing is computed again, and nothing is written twice.
+    again = run(*arguments, "--robustness", "--out", "out")
+    assert again.returncode == 0
+    assert json.loads(Path("out/robustness.json").read_text()) == entries
+
+
+def test_robustness_needs_a_model_that_reads_a_background(run: Callable[..., Done]) -> None:
+    done = run("--model", "mean", "--data", "synthetic", "--robustness")
+    assert done.returncode == 2
+    assert "--robustness is about models that read captured_background, of mean none" in done.stdout

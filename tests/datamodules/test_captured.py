@@ -266,6 +266,15 @@ def test_training_without_truth(tmp_path: Path) -> None:
         fit(data)
 
 
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+def test_prediction_without_truth(tmp_path: Path) -> None:
+    draw(tmp_path, alpha=False)
+    trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
+    mattes = trainer.predict(Student(), Captured(str(tmp_path), num_workers=0))
+    assert mattes is not None and len(mattes) == 8
+    assert {tuple(matte.shape) for matte in mattes} == {(1, 1, 24, 30)}  # type: ignore[union-attr]
+
+
 def test_training_windows_turn_everything_alike(tmp_path: Path) -> None:
     """Each key holds the same ramp, so that after whatever turn they must still be equal."""
     ramp = np.linspace(0, 255, 40 * 50).reshape(40, 50).astype(np.uint8)

@@ -55,7 +55,7 @@ def test_the_difference_key_is_soft_between_its_thresholds() -> None:
     background = torch.full((1, 3, 1, 5), 0.5)
     image = background.clone()
     # Differences of one channel, up or down: none, the lower threshold, half-way, the upper, more.
-    image[0, 1, 0] = 0.5 + torch.tensor([0.0, 0.06, 0.13, -0.2, 0.5])
+    image[0, 1, 0] = 0.5 + torch.tensor([0.0, 0.08, 0.14, -0.2, 0.5])
     image[0, 2, 0, 2] = 0.45  # a smaller difference beside it changes nothing
     key = load_model("difference-key").module
     assert key.inputs == ("image", "captured_background")

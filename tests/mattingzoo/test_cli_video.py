@@ -79,7 +79,7 @@ def test_a_clip_goes_in_and_an_alpha_video_comes_out(
     out = tmp_path / "alpha.mp4"
     matte(shot["clip"], shot, "-o", str(out))
     clip = VideoFile(out)
-    assert clip.rate == RATE and clip.size == (HEIGHT, WIDTH)
+    assert clip.rate == RATE
     found = [picture for _, picture in clip.stream()]
     assert len(found) == 60
     for k, picture in enumerate(found):
@@ -214,7 +214,7 @@ def test_rough_segmentation_leaves_noise_out() -> None:
     rng = np.random.default_rng(0)
     noisy = (plate() + rng.normal(0, 8, (HEIGHT, WIDTH, 3))).clip(0, 255).astype(np.uint8)
     noisy[rng.random((HEIGHT, WIDTH)) < 0.01] = 255
-    assert not rough_segmentation(noisy, {"captured_background": plate()}).any()
+    assert not rough_segmentation(noisy, plate()).any()
 
 
 def test_what_is_missing_is_said_with_its_option(nosy: Nosy) -> None:
@@ -251,6 +251,82 @@ def test_wrong_use_is_answered_with_one_sentence(
         write_png(short / f"{k}.png", truth(k))
     arguments = [clip, *key, *background, "-o", str(tmp_path / "o"), "--alpha", str(short)]
     assert "--alpha" in (shown := fails(capsys, *arguments)) and "has 3 frames" in shown
+    assert "--rate is for folders" in fails(capsys, clip, *key, *background, "--rate", "9")
+    frames = str(shot["frames"])
+    assert "--rate must be positive" in fails(capsys, frames, *key, *background, "--rate", "0")
     assert "is told its object in one picture" in fails(
         capsys, clip, "--model", "box", "--device", "cpu"
     )
+
+
+def test_the_released_protocol_on_the_command_line(
+    tmp_path: Path, shot: dict[str, Path], nosy: Nosy
+) -> None:
+    out = tmp_path / "alpha.png"
+    matte(
+        shot["frames"] / "020.png", shot, "-o", str(out), "--working-size", "32",
+        "--max-components", "1", "--segmentation", str(shot["truth"] / "020.png"),
+    )  # fmt: skip
+    (batch,) = nosy.seen
+    assert batch["image"].shape == (1, 3, 32, 32)
+    alpha, true = read_gray(out) > 127, soften(truth(20)) > 127
+    assert alpha.shape == (HEIGHT, WIDTH) and (alpha & true).sum() / (alpha | true).sum() > 0.9
+
+
+def test_options_that_a_model_does_not_look_at_are_refused(
+    shot: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    still, plate_file = str(shot["frames"] / "000.png"), str(shot["plate"])
+    base = [still, "--device", "cpu", "--model", "mean"]
+    assert "mean does not look at a background; leave out --background" in fails(
+        capsys, *base, "--background", plate_file
+    )
+    assert "mean does not look at a segmentation" in fails(
+        capsys, *base, "--segmentation", plate_file
+    )
+    assert "--max-components must be at least 1, got 0" in fails(
+        capsys, *base, "--max-components", "0"
+    )
+
+
+def test_a_background_chooses_the_model_that_reads_one(
+    tmp_path: Path, shot: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mattingzoo.cli import load
+
+    loaded = []
+
+    def load_model(name: str, weights: str | None = None) -> Any:
+        loaded.append(name)
+        return load.Loaded(load.BASELINES["difference-key"](), name, "-", "-", "-", None)
+
+    monkeypatch.setattr(load, "load_model", load_model)
+    still = str(shot["frames"] / "000.png")
+    main(["matte", still, "--background", str(shot["plate"]), "--device", "cpu",
+          "-o", str(tmp_path / "a.png")])  # fmt: skip
+    assert loaded == ["background_matting"]
+
+
+def test_a_video_that_breaks_off_is_told(
+    tmp_path: Path, shot: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = shot["clip"].read_bytes()
+    shot["clip"].write_bytes(data[: len(data) * 2 // 3])
+    out = tmp_path / "out"
+    stated = len(VideoFile(shot["clip"]))
+    matte(shot["clip"], shot, "-o", str(out))
+    written = len(list(out.iterdir()))
+    assert 20 < written < 60
+    shown = " ".join(capsys.readouterr().out.split())
+    assert stated - written <= 2 or f"states {stated} frames, {written} can be decoded" in shown
+
+
+def test_a_video_may_be_off_about_its_length(
+    tmp_path: Path, shot: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (shot["truth"] / "059.png").unlink()
+    matte(shot["clip"], shot, "-o", str(tmp_path / "out"), "--alpha", str(shot["truth"]))
+    assert "mean over 59 pairs" in capsys.readouterr().out
+    arguments = [str(shot["frames"]), "--rate", "9", "--model", "difference-key", "--device", "cpu"]
+    arguments += ["--background", str(shot["plate"]), "--alpha", str(shot["truth"])]
+    assert "has 59 frames, the clip 60" in fails(capsys, *arguments)

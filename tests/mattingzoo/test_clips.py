@@ -25,7 +25,7 @@ def test_frames_of_a_video_are_looked_up_in_any_order(
 ) -> None:
     clip = open_clip(film(tmp_path / name, codec))
     assert isinstance(clip, VideoFile) and len(clip) == 9
-    assert clip.rate == pytest.approx(12.5) and clip.size == (32, 48)
+    assert clip.rate == pytest.approx(12.5)
     found = [picture.mean() for picture in clip.rgb([7, 0, 3, 7])]
     np.testing.assert_allclose(found, [140, 0, 60, 140], atol=6)
     (gray,) = clip.gray([5])

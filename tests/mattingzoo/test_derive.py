@@ -1,7 +1,10 @@
 """Derivation: what is there stays, what is missing is made, what cannot be made is named."""
 
+from typing import cast
+
 import pytest
 import torch
+from torch import Tensor
 
 from mattingzoo.batch import DERIVED_FROM, Batch
 from mattingzoo.derive import derive, random_trimap
@@ -59,8 +62,13 @@ def test_motion_makes_its_image() -> None:
 def test_motion_is_a_still_s_unless_it_is_to_move() -> None:
     still = derive(layers(), ["motion"], seeded())["motion"]
     assert torch.equal(still, still[:, :1].expand_as(still))
-    moving = derive(layers(), ["motion"], seeded(), moving=True)["motion"]
-    assert not torch.equal(moving[:, 0], moving[:, 1])
+    many = {
+        key: picture.repeat(20, 1, 1, 1)
+        for key, picture in cast(dict[str, Tensor], layers()).items()
+    }
+    moving = derive(cast(Batch, many), ["motion"], seeded(), moving=True)["motion"]
+    stills = sum(torch.equal(stack, stack[:1].expand_as(stack)) for stack in moving)
+    assert 12 <= stills <= 28  # half of 40: a network has to do with both
     flat: Batch = {"image": torch.rand(1, 3, 4, 4)}
     alone = derive(flat, ["motion"], seeded(), moving=True)["motion"]
     assert torch.equal(alone, alone[:, :1].expand_as(alone))

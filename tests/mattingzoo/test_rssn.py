@@ -153,6 +153,17 @@ def test_resolution_squeezes_the_whole_background_to_its_foreground() -> None:
         np.testing.assert_allclose(got, squeezed[top : top + 30, left : left + 30], atol=1)
 
 
+def test_any_background_can_be_squeezed_to_any_foreground() -> None:
+    rng = np.random.default_rng(0)
+    recipe = dataclasses.replace(RSSN, crop_sides=(500,))
+    for _ in range(300):  # some quotients times their divisor are a hair beyond the border
+        height, width, rows, columns = (int(n) for n in 7 * rng.integers(1, 60, 4) + [0, 0, 1, 1])
+        alpha = np.zeros((height, width), np.uint8)
+        pictures = {"alpha": alpha, "background": np.zeros((rows, columns, 3), np.uint8)}
+        window, side = cut(pictures, recipe, rng)
+        assert side == min(height, width) and window["background"].shape == (side, side, 3)
+
+
 def test_an_unknown_discrepancy_is_refused() -> None:
     with pytest.raises(ValueError, match="rssn takes any of resolution, sharpness, noise, got 'x'"):
         Recipe(rssn=("noise", "x"))

@@ -130,7 +130,8 @@ def test_every_key_of_a_public_file_finds_its_place() -> None:
     )
     assert parameters == 17_908_420
     hparams, converted = convert({f"module.{key}": value for key, value in state.items()})
-    assert hparams == {"width": 64, "n_blocks1": 7, "n_blocks2": 3, "legacy": True}
+    sizes = {"width": 64, "n_blocks1": 7, "n_blocks2": 3}
+    assert hparams == {**sizes, "legacy": True, "working_size": 512}
     assert len(converted) == 322
     assert {id(value) for value in converted.values()} == {id(value) for value in state.values()}
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
@@ -17,6 +18,7 @@ from mattingzoo.batch import Batch
 from mattingzoo.cli.load import load_model
 from mattingzoo.cli.main import main
 from mattingzoo.datamodules import Synthetic
+from mattingzoo.io import read_gray, read_rgb, read_rgba, write_png
 from mattingzoo.models import BackgroundMatting
 from mattingzoo.models.background_matting.losses import OPAQUE
 from mattingzoo.recipe import Recipe
@@ -120,6 +122,25 @@ def test_legacy_is_the_released_network() -> None:
     assert not module(legacy=True).network.use_motion
     assert not module(use_motion=False).network.use_motion
     assert module().network.use_motion
+
+
+def test_a_cut_out_has_the_network_s_own_colours(tmp_path: Path, first: str) -> None:
+    rng = np.random.default_rng(0)
+    photo, plate = rng.integers(0, 256, (2, 21, 30, 3)).astype(np.uint8)
+    write_png(tmp_path / "photo.png", photo)
+    write_png(tmp_path / "plate.png", plate)
+    mask = np.zeros((21, 30), np.uint8)
+    mask[5:15, 8:20] = 255
+    write_png(tmp_path / "mask.png", mask)
+    out = tmp_path / "out"
+    out.mkdir()
+    command = ["matte", str(tmp_path / "photo.png"), "--model", "background_matting"]
+    command += ["--weights", first, "--background", str(tmp_path / "plate.png"), "--extras"]
+    command += ["--segmentation", str(tmp_path / "mask.png"), "--device", "cpu"]
+    main([*command, "-o", str(out / "photo.png"), "--cutout", str(out / "cut.png")])
+    colours, alpha = read_rgba(out / "cut.png")
+    assert np.array_equal(colours, read_rgb(out / "photo_foreground.png"))
+    assert np.array_equal(alpha, read_gray(out / "photo.png"))
 
 
 @quiet
@@ -267,7 +288,7 @@ def train(model: BackgroundMatting, folder: Path, steps: int, **options: Any) ->
 @quiet
 @pytest.mark.parametrize("stopped_at", [2, 3])  # inside the first epoch, and at its end
 def test_resumed_stage_2_equals_uninterrupted(tmp_path: Path, first: str, stopped_at: int) -> None:
-    options = {"stage": 2, "discriminator_every": 2, "lr": 1e-3, "schedule": "cosine"}
+    options = {"stage": 2, "discriminator_every": 2, "lr": 1e-3}
     straight = module(init_from=first, **options)
     scores = train(straight, tmp_path / "straight", 7).callback_metrics
     assert float(scores["train/supervision"]) == pytest.approx(0.05 / 2)
@@ -329,3 +350,14 @@ def test_stage_2_trains_on_two_processes_in_bf16(tmp_path: Path, first: str) -> 
             assert torch.equal(value, other[key]), key
         if key.startswith("teacher."):
             assert torch.equal(value, start[key.replace("teacher.", "network.")]), key
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@quiet
+@pytest.mark.parametrize("precision", ["16-mixed", "bf16-mixed"])
+def test_stage_2_trains_on_cuda_in_half_precision(first: str, precision: str) -> None:
+    model = module(stage=2, init_from=first)
+    fit(model, [scene()] * 10, accelerator="gpu", devices=1, precision=precision)
+    for name, weight in model.named_parameters():
+        assert weight.isfinite().all() and weight.dtype == torch.float32, name

@@ -168,3 +168,15 @@ def test_motion_turns_and_shears_the_subject() -> None:
     height = (stack * rows).sum(dim=2) / stack.sum(dim=2)
     tilt = height[..., 70:80].mean(dim=-1) - height[..., 16:26].mean(dim=-1)
     assert tilt.abs().mean() > 0.5
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_guidance_on_cuda_equals_the_cpu_s_where_no_noise_is_drawn() -> None:
+    alpha = disc(256, 8)
+    rough = segmentation_from_alpha(alpha, seeded(1))
+    there = segmentation_from_alpha(alpha.cuda(), seeded(1)).cpu()
+    torch.testing.assert_close(there, rough, rtol=0, atol=1e-4)
+    background = torch.rand(8, 3, 64, 64, generator=seeded(2))
+    moved = _misaligned(background.cuda(), seeded(1)).cpu()
+    torch.testing.assert_close(moved, _misaligned(background, seeded(1)), rtol=0, atol=1e-4)
