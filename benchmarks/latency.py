@@ -163,8 +163,10 @@ def prepare(network: nn.Module, size: int, runtime: str, threads: int) -> Run:
             session = open_graph(path, threads)
         run = partial(session.run, None, {"image": image.numpy()})
     else:
-        # Fixed sizes, as on a phone; each network is compiled anew for its number of threads.
-        called = torch.compile(network, dynamic=False) if runtime == "compile" else network
+        called: Callable[[Tensor], Tensor] = network
+        if runtime == "compile":
+            # Of one size, as on a phone; and whole or not at all: torch falls back silently.
+            called = torch.compile(network, dynamic=False, fullgraph=True)
         run = partial(torch.inference_mode()(called), image)
     for _ in range(WARM_UP):
         run()
@@ -176,7 +178,9 @@ def measure(
 ) -> list[Measured]:
     """Times of all models, sizes and runtimes with this many threads, taken by turns."""
     torch.set_num_threads(threads)
-    torch.compiler.reset()
+    torch.compiler.reset()  # what is compiled knows its number of threads
+    # All share one forward, which torch would not compile more than eight times.
+    torch._dynamo.config.recompile_limit = max(8, len(names) * len(sizes))
     networks = {name: build(name) for name in names}
     runs: dict[Key, Run] = {}
     for name, network in networks.items():
