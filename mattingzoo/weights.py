@@ -130,23 +130,37 @@ def load_weights(
     """
     state = read_state(path)
     expected = module.state_dict()
-    missing = [k for k in expected if k not in state and not k.startswith(allow_missing or "\0")]
-    unknown = [key for key in state if key not in expected]
-    shapes = [
-        f"{key}: file {tuple(state[key].shape)}, model {tuple(expected[key].shape)}"
-        for key in expected
-        if key in state and state[key].shape != expected[key].shape
-    ]
-    problems = {"missing": missing, "unknown": unknown, "of another shape": shapes}
-    if any(problems.values()):
-        lines = [f"{len(k)} keys {what}: {_some(k)}" for what, k in problems.items() if k]
+    asked = {k: v for k, v in expected.items() if k in state or not k.startswith(allow_missing)}
+    faults = mismatches(asked, state)
+    if faults:
         raise ValueError(
-            f"{path} does not fit {type(module).__name__}; "
-            + "; ".join(lines)
-            + "; use the hyper-parameters it was trained with, or `mattingzoo import-weights`"
+            f"{path} does not fit {type(module).__name__}; {faults}; "
+            "use the hyper-parameters it was trained with, or `mattingzoo import-weights`"
         )
     module.load_state_dict(state, strict=False)
     return module
+
+
+def mismatches(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], shown: int = 8) -> str:
+    """What keeps a state from being loaded, for people; empty if nothing does.
+
+    Args:
+        expected: The state of what is to be filled.
+        state: The state to fill it with.
+        shown: So many keys of each kind are named.
+    """
+    kinds = {
+        "missing": sorted(set(expected) - set(state)),
+        "unknown": sorted(set(state) - set(expected)),
+        "of another shape": [
+            f"{key}: file {tuple(state[key].shape)}, model {tuple(value.shape)}"
+            for key, value in expected.items()
+            if key in state and state[key].shape != value.shape
+        ],
+    }
+    return "; ".join(
+        f"{len(keys)} keys {kind}: {_some(keys, shown)}" for kind, keys in kinds.items() if keys
+    )
 
 
 def load_pickle(path: Path) -> dict[str, Any]:
@@ -190,5 +204,5 @@ def _open(path: Path) -> Any:
         raise ValueError(f"{path} is not a safetensors file, or truncated: {error}") from error
 
 
-def _some(keys: list[str]) -> str:
-    return ", ".join(keys[:8]) + (f" and {len(keys) - 8} more" if len(keys) > 8 else "")
+def _some(keys: list[str], shown: int) -> str:
+    return ", ".join(keys[:shown]) + (f" and {len(keys) - shown} more" * (len(keys) > shown))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from mattingzoo.models.gfm.network import GFMNet
+from mattingzoo.weights import mismatches
 
 #: The backbone as a whole: the same tensors again, and a classifier that nothing uses.
 DROPPED = ("resnet.", "densenet.")
@@ -81,20 +82,9 @@ def convert(
     encoder = recognise(state)
     hparams = {"encoder": encoder, "variant": read_variant(state, encoder, variant)}
     converted = rename(state, encoder)
-    expected = expected_state(hparams)
-    shapes = [
-        f"{key}: file {tuple(converted[key].shape)}, model {tuple(value.shape)}"
-        for key, value in expected.items()
-        if key in converted and converted[key].shape != value.shape
-    ]
-    faults = {
-        "missing": sorted(set(expected) - set(converted)),
-        "unknown": sorted(set(converted) - set(expected)),
-        "of another shape": shapes,
-    }
-    if any(faults.values()):
-        told = [f"{len(k)} keys {what}: {', '.join(k[:20])}" for what, k in faults.items() if k]
-        raise ValueError(f"not a public checkpoint of GFM; {'; '.join(told)}")
+    faults = mismatches(expected_state(hparams), converted, shown=20)
+    if faults:
+        raise ValueError(f"not a public checkpoint of GFM; {faults}")
     return hparams, converted
 
 

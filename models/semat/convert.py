@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mattingzoo.models.semat.network import SEMatNet
+from mattingzoo.weights import mismatches
 
 VARIANTS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}  # by the channels of the image encoder
 VIT = "sam_model.image_encoder.base_model.model."
@@ -70,20 +71,9 @@ def convert(state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Tensor]]:
     state = state.get("model", state)
     hparams = read_hparams(state)
     converted = rename(state)
-    expected = expected_state(hparams)
-    shapes = [
-        f"{key}: file {tuple(converted[key].shape)}, model {tuple(value.shape)}"
-        for key, value in expected.items()
-        if key in converted and converted[key].shape != value.shape
-    ]
-    faults = {
-        "missing": sorted(set(expected) - set(converted)),
-        "unknown": sorted(set(converted) - set(expected)),
-        "of another shape": shapes,
-    }
-    if any(faults.values()):
-        told = [f"{len(k)} keys {what}: {', '.join(k[:20])}" for what, k in faults.items() if k]
-        raise ValueError(f"not a public checkpoint of SEMat; {'; '.join(told)}")
+    faults = mismatches(expected_state(hparams), converted, shown=20)
+    if faults:
+        raise ValueError(f"not a public checkpoint of SEMat; {faults}")
     return hparams, converted
 
 

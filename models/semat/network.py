@@ -15,6 +15,7 @@ from mattingzoo.models.semat.detail import DetailDecoder
 from mattingzoo.models.semat.encoder import FeatureAlignedEncoder, Features
 from mattingzoo.models.semat.lora import merge_lora
 from mattingzoo.models.semat.sam import SAMName, TinySAM, build_sam, read_sam
+from mattingzoo.weights import mismatches
 
 
 class SEMatOutput(NamedTuple):
@@ -217,19 +218,9 @@ class SEMatNet(nn.Module):
         state = read_sam(path, self.name, self.decoder.hq is not None)
         ours = {key: value for key, value in self.state_dict().items() if sam_name(key)}
         theirs = {key: sam_name(key) for key in ours}
-        unknown = sorted(set(state) - set(theirs.values()))
-        missing = [name for name in theirs.values() if name not in state]
-        shapes = [
-            f"{name}: file {tuple(state[name].shape)}, model {tuple(ours[key].shape)}"
-            for key, name in theirs.items()
-            if name in state and state[name].shape != ours[key].shape
-        ]
-        faults = {"missing": missing, "unknown": unknown, "of another shape": shapes}
-        if any(faults.values()):
-            told = [f"{len(k)} keys {what}: {', '.join(k[:5])}" for what, k in faults.items() if k]
-            raise ValueError(
-                f"sam_checkpoint {path} is not a SAM of sam={self.name!r}; {'; '.join(told)}"
-            )
+        faults = mismatches({name: ours[key] for key, name in theirs.items()}, state, shown=5)
+        if faults:
+            raise ValueError(f"sam_checkpoint {path} is not a SAM of sam={self.name!r}; {faults}")
         self.load_state_dict({key: state[name] for key, name in theirs.items()}, strict=False)
 
 
