@@ -150,8 +150,8 @@ def mismatches(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], show
         shown: So many keys of each kind are named.
     """
     kinds = {
-        "missing": sorted(set(expected) - set(state)),
-        "unknown": sorted(set(state) - set(expected)),
+        "missing": [key for key in expected if key not in state],
+        "unknown": [key for key in state if key not in expected],
         "of another shape": [
             f"{key}: file {tuple(state[key].shape)}, model {tuple(value.shape)}"
             for key, value in expected.items()

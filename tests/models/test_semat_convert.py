@@ -159,7 +159,7 @@ def test_what_does_not_match_is_listed(hq: bool) -> None:
     with pytest.raises(ValueError, match="not a public checkpoint of SEMat") as error:
         convert.convert(state)
     for part in (
-        "2 keys missing: decoder.matting.token.weight, encoder.prompt_embed.bias",
+        "2 keys missing: encoder.prompt_embed.bias, decoder.matting.token.weight",
         "1 keys unknown: sam_model.extra.weight",
         "1 keys of another shape: detail.to_alpha.bias: file (7,), model (1,)",
     ):
