@@ -226,7 +226,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--device", choices=["auto", "cpu"], default="auto")
     p.add_argument(
         "--benchmark", action="store_true",
-        help="let cuDNN try its algorithms first, as `trainer/gpu` does; takes up to a minute",
+        help="let cuDNN try its algorithms first; takes up to a minute",
     )  # fmt: skip
     p.add_argument("--out", type=Path, default=Path("results"), help="folder for the file")
     p.add_argument(
