@@ -187,6 +187,7 @@ def overfit(module: AdaMatting, batch: Batch, steps: int) -> None:
         schedule.step()
 
 
+@pytest.mark.slow  # the contract has a smaller one
 def test_two_pictures_can_be_overfitted() -> None:
     module, batch = tiny(sigma_t=1.0, sigma_a=1.0), batch_of()
     overfit(module, batch, 300)
@@ -198,6 +199,7 @@ def test_two_pictures_can_be_overfitted() -> None:
     assert (output.alpha - batch["alpha"]).abs()[region].mean() < 0.03
 
 
+@pytest.mark.slow  # the contract has a smaller one
 def test_two_pictures_can_be_overfitted_without_a_trimap_decoder() -> None:
     module, batch = tiny(trimap_decoder=False), batch_of()
     overfit(module, batch, 150)

@@ -143,6 +143,7 @@ def test_a_cut_out_has_the_network_s_own_colours(tmp_path: Path, first: str) -> 
     assert np.array_equal(alpha, read_gray(out / "photo.png"))
 
 
+@pytest.mark.slow  # the contract has a smaller one
 @quiet
 def test_two_pictures_can_be_overfitted() -> None:
     model = module(width=8, lr=1e-3, schedule="cosine")

@@ -233,6 +233,7 @@ def test_glance_is_trained_on_sigmoids_unless_told_otherwise() -> None:
     assert on["sigmoid"] != on["logits"]
 
 
+@pytest.mark.slow  # the contract has a smaller one
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_two_pictures_can_be_overfitted(variant: str) -> None:
     module, batch = tiny(variant=variant, glance_loss="logits"), batch_of()

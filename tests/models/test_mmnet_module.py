@@ -124,6 +124,7 @@ def test_every_parameter_gets_a_gradient() -> None:
     assert all(p.grad is not None and p.grad.isfinite().all() for p in module.parameters())
 
 
+@pytest.mark.slow  # the contract has a smaller one
 def test_one_batch_is_learnt_and_evaluation_follows_training() -> None:
     module, batch = tiny(width=0.5), batch_of()
     optimizer = torch.optim.Adam(module.parameters(), lr=1e-3)
