@@ -20,6 +20,12 @@ def guarded(run: Callable[[], None]) -> None:
         sentence = error.args[0] if isinstance(error, KeyError) and error.args else error
         print(f"error: {sentence}", file=sys.stderr)
         sys.exit(2)
+    except Exception as error:
+        # Lightning's word for a wrong argument of the trainer; by name, for its import is slow too.
+        if type(error).__name__ != "MisconfigurationException":
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def make_fabric(device: str, precision: Any) -> "Fabric":

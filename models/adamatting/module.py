@@ -6,6 +6,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Adam, AdamW, Optimizer
 
+from mattingzoo.arguments import check_choice
 from mattingzoo.batch import Batch
 from mattingzoo.models.adamatting.decoder import Fusion
 from mattingzoo.models.adamatting.imagenet import load_resnet50
@@ -22,7 +23,6 @@ from mattingzoo.models.adamatting.network import (
     AdaMattingOutput,
     FedTrimap,
     adapted_trimap,
-    check_choice,
 )
 from mattingzoo.ops import fill_known, pad_to_multiple
 from mattingzoo.pretrained import StartsFromImageNet

@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mattingzoo.arguments import check_choice
 from mattingzoo.models.adamatting.decoder import Decoder, Fusion, GlobalConv
 from mattingzoo.models.adamatting.encoder import EXPANSION, Encoder, Features
 from mattingzoo.models.adamatting.initialise import Start, initialise
@@ -183,12 +184,6 @@ def check_size(image: Tensor) -> None:
             f"image must have sides that are multiples of {STRIDE}, got {height} x {width}; pad "
             f"it with mattingzoo.ops.pad_to_multiple(image, {STRIDE}) and crop the matte back"
         )
-
-
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuse a value that is none of the choices."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
 
 
 def check_odd(name: str, kernel: int) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, AdamW, Optimizer
 
 from mattingzoo.adversarial import AdversarialModule, adversaries
+from mattingzoo.arguments import check_choice
 from mattingzoo.batch import Batch
 from mattingzoo.models.background_matting.losses import (
     Terms,
@@ -236,9 +237,3 @@ def run(network: BackgroundMattingNet, batch: Batch) -> BackgroundMattingOutput:
         batch["image"], batch["captured_background"], batch["segmentation"], batch["motion"]
     )
     return output
-
-
-def check_choice(name: str, value: object, choices: tuple[object, ...]) -> None:
-    """Refuse an argument that is not one of its choices."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}")

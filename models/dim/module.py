@@ -6,6 +6,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Adam, AdamW, Optimizer
 
+from mattingzoo.arguments import check_choice
 from mattingzoo.batch import Batch
 from mattingzoo.losses import alpha_prediction_loss, compositional_loss
 from mattingzoo.models.dim.network import (
@@ -14,7 +15,6 @@ from mattingzoo.models.dim.network import (
     Conv6,
     DIMNet,
     DIMOutput,
-    check_choice,
 )
 from mattingzoo.models.dim.vgg import load_vgg16
 from mattingzoo.module import MattingModule

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mattingzoo.arguments import check_choice
+
 STRIDE = 32  # five halvings
 
 Conv6 = Literal["fc6", "conv3", "conv1"]
@@ -206,12 +208,6 @@ def check_size(image: Tensor) -> None:
             f"image must have sides that are multiples of {STRIDE}, got {height} x {width}; pad "
             f"it with mattingzoo.ops.pad_to_multiple(image, {STRIDE}) and crop the matte back"
         )
-
-
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuse a value that is none of the choices."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
 
 
 def zero_bias(conv: nn.Conv2d) -> None:

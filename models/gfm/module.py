@@ -6,6 +6,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Adam, AdamW, Optimizer
 
+from mattingzoo.arguments import check_choice
 from mattingzoo.batch import Batch
 from mattingzoo.models.gfm.encoders import PRETRAINED, EncoderName, load_imagenet
 from mattingzoo.models.gfm.losses import (
@@ -15,7 +16,7 @@ from mattingzoo.models.gfm.losses import (
     make_targets,
     prediction_losses,
 )
-from mattingzoo.models.gfm.network import GFMNet, GFMOutput, Variant, check_choice
+from mattingzoo.models.gfm.network import GFMNet, GFMOutput, Variant
 from mattingzoo.models.gfm.strategy import Mattes, Strategy, hybrid, single
 from mattingzoo.pretrained import StartsFromImageNet
 from mattingzoo.schedules import Schedule, step_schedule

@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor, nn
 
+from mattingzoo.arguments import check_choice
 from mattingzoo.models.gfm.decoders import FocusDecoder, GlanceDecoder, make_plan
 from mattingzoo.models.gfm.encoders import EncoderName, make_encoder
 from mattingzoo.models.gfm.merge import CLASSES, Representation, glance_map, merge
@@ -115,9 +116,3 @@ def check_size(image: Tensor) -> None:
             "train, choose such a crop_size in the recipe; to predict, call the module, which "
             "resizes pictures"
         )
-
-
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuse a value that is none of the choices."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")

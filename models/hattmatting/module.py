@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from mattingzoo.adversarial import AdversarialModule, adversaries
+from mattingzoo.arguments import check_choice
 from mattingzoo.batch import Batch
 from mattingzoo.models.hattmatting.attention import AttentionMaps, ChannelPool
 from mattingzoo.models.hattmatting.backbone import OF_TIMM, STRIDE, BackboneName, load_resnext
@@ -19,7 +20,7 @@ from mattingzoo.models.hattmatting.losses import (
     ssim_loss,
     telling_loss,
 )
-from mattingzoo.models.hattmatting.network import HAttMattingNet, check_choice
+from mattingzoo.models.hattmatting.network import HAttMattingNet
 from mattingzoo.nn import PatchDiscriminator
 from mattingzoo.ops import pad_to_multiple
 from mattingzoo.pretrained import StartsFromImageNet

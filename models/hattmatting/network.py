@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mattingzoo.arguments import check_choice
 from mattingzoo.models.hattmatting.aspp import ASPP
 from mattingzoo.models.hattmatting.attention import (
     AppearanceCues,
@@ -123,9 +124,3 @@ def check_size(image: Tensor) -> None:
             f"image must have sides that are multiples of {STRIDE}, got {height} x {width}; pad "
             f"it with mattingzoo.ops.pad_to_multiple(image, {STRIDE}) and crop the matte back"
         )
-
-
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuse a value that is none of the choices."""
-    if value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")

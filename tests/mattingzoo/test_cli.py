@@ -280,3 +280,9 @@ def test_matte_refuses_what_would_be_lost(
     two = ["matte", str(photo[0]), str(photo[1]), *own, "-o", str(tmp_path / "x.png")]
     assert "--out must be a folder" in fails(two, capsys)
     assert "no pictures to matte" in fails(["matte", str(make(tmp_path / "e")), *own], capsys)
+
+
+def test_what_the_trainer_refuses_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    error = fails(["fit", "--config", "dim/tiny", "--trainer.max_time", "00:00:1:0"], capsys)
+    assert "`Timer(duration='00:00:1:0')` is not a valid duration" in error
+    assert "Traceback" not in error
