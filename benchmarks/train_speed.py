@@ -17,6 +17,7 @@ import logging
 import time
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -236,8 +237,24 @@ def parser() -> argparse.ArgumentParser:
     return p
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the advice that is meant for real runs."""
+    loggers = [
+        logging.getLogger(n) for n in ("lightning.pytorch", "lightning.fabric", "mattingzoo")
+    ]
+    levels = [logger.level for logger in loggers]
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
 if __name__ == "__main__":
-    warnings.filterwarnings("ignore", module="lightning")
-    for name in ("lightning.pytorch", "lightning.fabric", "mattingzoo"):
-        logging.getLogger(name).setLevel(logging.ERROR)  # advice for real runs
-    guarded(partial(run, parser().parse_args()))
+    with quiet():
+        guarded(partial(run, parser().parse_args()))
