@@ -26,7 +26,7 @@ from mattingzoo.cli.errors import guarded, make_fabric
 from mattingzoo.cli.load import Loaded, known_models, load_model
 from mattingzoo.cli.main import show_warnings
 from mattingzoo.datamodule import MattingDataModule
-from mattingzoo.evaluation import ImageResult, Journal, evaluate
+from mattingzoo.evaluation import ImageResult, Journal, evaluate, scored_colours
 from mattingzoo.leaderboard import check_login, log_to_wandb
 from mattingzoo.module import REGIONS
 from mattingzoo.results import (
@@ -86,6 +86,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, default=Path("results"), help="folder for result files")
     p.add_argument("--save-mattes", action="store_true", help="write every predicted matte")
     p.add_argument("--panels", action="store_true", help="write a panel for every picture")
+    p.add_argument(
+        "--extras", action="store_true",
+        help="write what else models predict to OUT/extras: adapted trimaps, glance and focus, the "
+        "foreground's colours, …",
+    )  # fmt: skip
     p.add_argument(
         "--robustness", action="store_true",
         help="also score models that read a captured background with backgrounds that are moved, "
@@ -187,7 +192,9 @@ def score(
     identity = {
         **_about(model, dataset, fabric, arguments),
         "files": _fingerprint(data),
-        **({"parts": True} if arguments.parts else {}),  # else old journals would be of no use
+        # Named only where they are scored: else old journals would be of no use.
+        **({"parts": True} if arguments.parts else {}),
+        **dict.fromkeys(scored_colours(model.module, data.source("test").native), True),
     }
     what = f"{model.model} on {dataset}"
     if condition != AS_IT_IS:
@@ -200,6 +207,7 @@ def score(
     shown = condition == AS_IT_IS
     panels = out / "panels" / dataset / own if arguments.panels and shown else None
     mattes = out / "mattes" / dataset / own if arguments.save_mattes and shown else None
+    extras = out / "extras" / dataset / own if arguments.extras and shown else None
     model.module.to(fabric.device).eval()
     total = len(data.evaluation_loader("test"))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -207,7 +215,7 @@ def score(
         task = progress.add_task(what, total=total)
         results = []
         for result in evaluate(
-            model.module, data, fabric, journal, panels, mattes, arguments.parts
+            model.module, data, fabric, journal, panels, mattes, arguments.parts, extras
         ):
             results.append(result)
             progress.advance(task)

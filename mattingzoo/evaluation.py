@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,9 +20,9 @@ from mattingzoo.datamodule import MattingDataModule
 from mattingzoo.gathering import Gathering
 from mattingzoo.io import write_png
 from mattingzoo.memory import PeakMemory
-from mattingzoo.metrics import part_scores, scores_later
+from mattingzoo.metrics import mse_fg, part_scores, scores_later
 from mattingzoo.metrics.sums import threads
-from mattingzoo.module import REGIONS, MattingModule
+from mattingzoo.module import FOREGROUND, REGIONS, MattingModule
 from mattingzoo.pictures import Picture, panel, to_bytes
 
 PANEL_HEIGHT = 320
@@ -45,6 +45,8 @@ class ImageResult:
         instances: With the last sample of an image of several, what the image adds to the instance
             matting quality, see :class:`mattingzoo.gathering.Gathering`.
         parts: If asked for, :func:`mattingzoo.metrics.part_scores`: ``SAD-T``, ``SAD-FG``, …
+        mse_fg: :func:`mattingzoo.metrics.mse_fg` where model and data have foreground colours;
+            NaN for a picture without foreground.
     """
 
     name: str
@@ -56,6 +58,7 @@ class ImageResult:
     flags: list[str] = field(default_factory=list)
     instances: list[float] | None = None
     parts: dict[str, float] | None = None
+    mse_fg: float | None = None
 
 
 class Journal:
@@ -99,6 +102,7 @@ def evaluate(
     pictures: Path | None = None,
     mattes: Path | None = None,
     parts: bool = False,
+    extras: Path | None = None,
 ) -> Iterator[ImageResult]:
     """Score a model on the test split of a data set.
 
@@ -110,6 +114,7 @@ def evaluate(
         pictures: Folder for one panel a picture; None writes none.
         mattes: Folder for the predicted mattes; None writes none.
         parts: Score transition, foreground and background for themselves, too.
+        extras: Folder for what else the model predicts, a folder inside for each; None writes none.
 
     Yields:
         One result a picture, in the data set's order.
@@ -118,12 +123,13 @@ def evaluate(
         KeyError: If the data set lacks what the model needs.
     """
     source = data.source("test")
-    needed = (*module.inputs, "alpha")
+    needed = (*module.inputs, "alpha", *scored_colours(module, source.native))
     check_keys(needed, source.native, type(module).__name__, type(data).__name__)
     foregrounds = dict(zip(source.names, source.foreground_names, strict=True))
     done = journal.read()
     # Pictures asked for as files are computed again if the file is not there.
     folders = [folder for folder in (pictures, mattes) if folder is not None]
+    folders += [extras / key for key in module.extras] if extras is not None else []
     done = {n: r for n, r in done.items() if all((f / f"{n}.png").exists() for f in folders)}
     gathering = Gathering(source)
     done = {name: done[name] for name in gathering.whole(done)}
@@ -144,17 +150,27 @@ def evaluate(
                 with fabric.autocast():
                     module.matte(batch)
                 warm = True
-            scored, pred = _score_later(module, batch, fabric, foregrounds[name], gathering, parts)
+            scored, pred, others = _score_later(
+                module, batch, fabric, foregrounds[name], gathering, parts
+            )
             if pictures is not None:
-                _write(pictures, name, panel(batch, pred, PANEL_HEIGHT))
+                _write(pictures, name, panel(batch, pred, PANEL_HEIGHT, others))
             if mattes is not None:
                 _write(mattes, name, to_bytes(pred[0]))
+            if extras is not None:
+                for key, other in others.items():
+                    _write(extras / key, name, to_bytes(other[0]))
             under_way.append(partial(_entered, scored, journal))
         # On a CPU scoring would take the time from the prediction that is being measured.
         while len(under_way) > (AHEAD if fabric.device.type == "cuda" else 0):
             yield under_way.popleft()()
     for finish in under_way:
         yield finish()
+
+
+def scored_colours(module: MattingModule, native: Collection[str]) -> tuple[str, ...]:
+    """The batch's key of foreground colours, if a model predicts them and a data set has them."""
+    return (FOREGROUND,) if FOREGROUND in module.extras and FOREGROUND in native else ()
 
 
 def _score_later(
@@ -164,19 +180,23 @@ def _score_later(
     foreground: str,
     gathering: Gathering,
     parts: bool,
-) -> tuple[Callable[[], ImageResult], Tensor]:
-    """Predict a picture and begin to score it; what gives its result, and the matte."""
+) -> tuple[Callable[[], ImageResult], Tensor, dict[str, Tensor]]:
+    """Predict a picture and begin to score it; what gives its result, the matte and the extras."""
     with PeakMemory(fabric.device) as memory, fabric.autocast():
         _wait(fabric.device)
         start = time.perf_counter()
-        pred = module.matte(batch)
+        pred, extras = module.matte_with_extras(batch)
         _wait(fabric.device)
         seconds = time.perf_counter() - start
     flags = _degenerate(pred, batch["trimap"])
     pred = pred.nan_to_num(0.0)
+    extras = {key: picture.nan_to_num(0.0) for key, picture in extras.items()}
     instances = gathering.add(batch["name"][0], pred, batch["alpha"])
     scores = scores_later(pred, batch["alpha"], batch["trimap"], REGIONS)
     of_parts = part_scores(pred, batch["alpha"], batch["trimap"]) if parts else None
+    of_colour = None
+    if FOREGROUND in extras and FOREGROUND in batch:
+        of_colour = mse_fg(extras[FOREGROUND], batch["foreground"], batch["alpha"])
     planes = [to_bytes(batch[key][0]) for key in ("image", "alpha", "trimap")]
     content = threads().submit(_digest, planes)
 
@@ -191,9 +211,10 @@ def _score_later(
             flags=flags,
             instances=instances,
             parts=None if of_parts is None else {k: float(v[0]) for k, v in of_parts.items()},
+            mse_fg=None if of_colour is None else float(of_colour[0]),
         )
 
-    return result, pred
+    return result, pred, extras
 
 
 def _entered(result: Callable[[], ImageResult], journal: Journal) -> ImageResult:

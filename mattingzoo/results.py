@@ -44,7 +44,7 @@ KEYS = (
     *("model", "variant", "recipe", "weights", "weights_sha256", "prompt"),
     *("data", "data_hash", "protocol", "region", "n_images", "n_foregrounds"),
     *(key for score in ALL_SCORES for key in (score, CI95[score])),
-    *("instances", "parts", "units", "metrics"),
+    *("instances", "parts", "mse_fg", "units", "metrics"),
     *("seconds_per_image", "peak_memory_mb", "device", "precision", "seed", "version"),
 )
 
@@ -81,7 +81,8 @@ def summarise(
         None. ``SAD_ci95`` and so on are the ends of 95 % bootstrap intervals over foregrounds
         (:func:`mattingzoo.statistics.bootstrap_interval`), None where there are too few.
         ``instances`` is the instance matting quality where images hold several objects, ``parts``
-        the means over transition, foreground and background, if they were scored.
+        the means over transition, foreground and background, if they were scored, ``mse_fg`` the
+        mean error of the foreground's colours, plain, where model and data have them.
     """
     from mattingzoo.evaluation import data_hash
 
@@ -97,6 +98,9 @@ def summarise(
             **_means(results, region),
             "instances": _instances(results) if region == "whole" else None,
             "parts": _parts(results) if region == "whole" else None,
+            "mse_fg": _mean([r.mse_fg for r in results if r.mse_fg is not None])
+            if region == "whole"
+            else None,
             "units": UNITS,
             "metrics": METRICS,
             "seconds_per_image": _mean([r.seconds for r in results]),
@@ -230,6 +234,7 @@ def image_rows(
             "foreground": result.foreground,
             **{score: result.scores.get(f"{score}/{region}", "") for score in ALL_SCORES},
             **_part_columns(result, region),
+            **_colour_column(result, region),
             "seconds": _measured(result.seconds),
             "peak_memory_mb": _measured(result.peak_memory_mb),
             "flags": " ".join(result.flags),
@@ -248,6 +253,13 @@ def _part_columns(result: "ImageResult", region: str) -> Entry:
     if result.parts is None:
         return {}
     return {name: result.parts[name] if region == "whole" else "" for name in PART_SCORES}
+
+
+def _colour_column(result: "ImageResult", region: str) -> Entry:
+    """The error of the foreground's colours, if there is one; it is of the whole image, too."""
+    if result.mse_fg is None:
+        return {}
+    return {"mse_fg": result.mse_fg if region == "whole" else ""}
 
 
 def tables(entries: Sequence[Entry]) -> list[Table]:
@@ -297,6 +309,11 @@ def _caption(entries: Sequence[Entry]) -> list[str]:
         lines.append(f"Only {foregrounds} foregrounds: intervals are rough.")
     lines += [f"{_title(e)}: {_quality(e['instances'])}" for e in entries if e.get("instances")]
     lines += [f"{_title(e)}: {_by_part(e['parts'])}" for e in entries if e.get("parts")]
+    lines += [
+        f"{_title(e)}: MSE ×10³ of the foreground's colours {1000 * e['mse_fg']:.2f}"
+        for e in entries
+        if e.get("mse_fg") is not None
+    ]
     return [*lines, *(f"{_title(e)}: {e['flags']}" for e in entries if e["flags"])]
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from mattingzoo.evaluation import ImageResult
 from mattingzoo.io import BadFileError, bad_file, read_gray, read_rgb, read_rgba
 from mattingzoo.matching import Files, foreground_of
-from mattingzoo.metrics import Region, scores
+from mattingzoo.metrics import Region, part_scores, scores
 
 Picture = NDArray[np.uint8]
 
@@ -65,33 +65,36 @@ def group(scored: Sequence[Scored], pattern: str | None) -> None:
             one.result.foreground = own if pattern is None else foreground_of(one.name, pattern)
 
 
-def score_all(files: Sequence[Files], workers: int) -> Generator[Scored, None, None]:
+def score_all(
+    files: Sequence[Files], workers: int, parts: bool = False
+) -> Generator[Scored, None, None]:
     """Score pictures on several cores, by threads: decoding and scoring leave Python alone.
 
     Args:
         files: What to score.
         workers: Pictures at a time; 1 takes no threads.
+        parts: Score transition, foreground and background for themselves, too; needs trimaps.
 
     Yields:
         What came of each picture, in the order they are ready. Nothing about one picture keeps the
         others from being scored.
     """
     if workers == 1:
-        yield from map(score_one, files)
+        yield from (score_one(one, parts) for one in files)
         return
     with ThreadPoolExecutor(workers) as pool:
         try:
-            for future in as_completed([pool.submit(score_one, one) for one in files]):
+            for future in as_completed([pool.submit(score_one, one, parts) for one in files]):
                 yield future.result()
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def score_one(files: Files) -> Scored:
+def score_one(files: Files, parts: bool = False) -> Scored:
     """Read and score one picture; whatever is wrong with its files is in ``problem``."""
     scored = Scored(files.name)
     try:
-        _score(files, scored)
+        _score(files, scored, parts)
     except BadFileError as error:
         scored.problem = str(error)
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
@@ -99,7 +102,7 @@ def score_one(files: Files) -> Scored:
     return scored
 
 
-def _score(files: Files, scored: Scored) -> None:
+def _score(files: Files, scored: Scored, parts: bool) -> None:
     alpha, truth_channel = read_matte(files.alpha)
     pred, pred_channel = read_matte(files.pred)
     chosen = {"prediction": pred_channel, "truth": truth_channel}
@@ -119,16 +122,19 @@ def _score(files: Files, scored: Scored) -> None:
     scored.fills_known = bool((pred[known] == trimap[known]).all())
     if files.fill_known:
         pred = np.where(known, trimap, pred)
-    scored.result = _result(files.name, pred, alpha, trimap)
+    scored.result = _result(files.name, pred, alpha, trimap, parts)
 
 
-def _result(name: str, pred: Picture, alpha: Picture, trimap: Picture | None) -> ImageResult:
+def _result(
+    name: str, pred: Picture, alpha: Picture, trimap: Picture | None, parts: bool = False
+) -> ImageResult:
     """The scores of one picture; nothing is known of the time and memory it took."""
     regions: tuple[Region, ...] = ("whole",) if trimap is None else ("unknown", "whole")
     pictures = {"pred": pred, "alpha": alpha, **({} if trimap is None else {"trimap": trimap})}
     batch = {key: torch.from_numpy(picture)[None, None] for key, picture in pictures.items()}
     # Both regions whichever is asked for, as benchmarks/run.py does: nothing may differ from it.
     values = scores(batch["pred"], batch["alpha"], batch.get("trimap"), regions)
+    of_parts = part_scores(**batch) if parts else None
     looked_at = pred if trimap is None or (trimap == 128).sum() < 2 else pred[trimap == 128]
     return ImageResult(
         name=name,
@@ -138,6 +144,7 @@ def _result(name: str, pred: Picture, alpha: Picture, trimap: Picture | None) ->
         peak_memory_mb=nan,
         content=f"{'+'.join([*pictures][1:])}:{_digest([*pictures.values()][1:])}",
         flags=["constant"] if looked_at.min() == looked_at.max() else [],
+        parts=None if of_parts is None else {k: float(v[0]) for k, v in of_parts.items()},
     )
 
 

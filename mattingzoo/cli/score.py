@@ -49,6 +49,11 @@ def register(commands: Any) -> None:
         help="where to score; default: both with --trimap, whole without",
     )  # fmt: skip
     p.add_argument(
+        "--parts", action="store_true",
+        help="SAD of transition, foreground and background too, as AM-2k, P3M and AIM print them; "
+        "needs --trimap",
+    )  # fmt: skip
+    p.add_argument(
         "--fill-known", action="store_true",
         help="first overwrite what the trimap knows, as published trimap-based figures do",
     )  # fmt: skip
@@ -124,6 +129,8 @@ def _regions(arguments: argparse.Namespace) -> tuple[str, ...]:
         raise ValueError(
             "--fill-known needs --trimap, the folder of trimaps: they say what is known"
         )
+    if arguments.parts:
+        raise ValueError("--parts needs --trimap, the folder of trimaps: they tell the parts apart")
     if arguments.region is None:
         print("no --trimap, so only the whole image is scored, not the unknown region")
     return ("whole",)
@@ -169,7 +176,7 @@ def _score(matched: "Matched", arguments: argparse.Namespace, console: Any) -> "
     bar = Progress(
         TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), Remaining(), console=console
     )
-    with closing(score_all(files, workers)) as each, bar:
+    with closing(score_all(files, workers, arguments.parts)) as each, bar:
         return sorted(bar.track(each, total=len(files)), key=lambda one: one.name)
 
 

@@ -120,7 +120,8 @@ class BackgroundMattingNet(nn.Module):
         """Predict matte and foreground colours of pictures of any size."""
         height, width = image.shape[-2:]
         image, background, segmentation, motion = (
-            2 * padded(picture) - 1 for picture in (image, background, segmentation, motion)
+            (2 * padded(picture) - 1).contiguous(memory_format=torch.channels_last)
+            for picture in (image, background, segmentation, motion)
         )
         fine, shared = self.encode(image, background, segmentation, motion)
         raw = self.to_alpha(self.alpha_up(self.alpha_trunk(shared)))  # [B, 1, H, W]

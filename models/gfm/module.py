@@ -16,7 +16,7 @@ from mattingzoo.models.gfm.losses import (
     make_targets,
     prediction_losses,
 )
-from mattingzoo.models.gfm.network import GFMNet, GFMOutput, Variant
+from mattingzoo.models.gfm.network import STRIDE, GFMNet, GFMOutput, Variant
 from mattingzoo.models.gfm.strategy import Mattes, Strategy, hybrid, single
 from mattingzoo.pretrained import StartsFromImageNet
 from mattingzoo.schedules import Schedule, step_schedule
@@ -48,6 +48,9 @@ class GFM(StartsFromImageNet):
             takes the paper's, hybrid, and resize for RIM, which has no hybrid.
         ratios: Sides of the passes as shares of the picture's, glance's and focus's for hybrid;
             None takes the paper's: (1/3, 1/2), (1/2,) for resize, (1/3,) for RIM.
+        max_long_side: At test, shrink pictures until no pass has a longer side than this, however
+            large they are; None, as in the paper, keeps to the ratios. Networks trained on small
+            samples know objects of their size only.
         lr: Learning rate; the authors' is 1e-5.
         optimizer: ``adam`` (authors') or ``adamw``.
         weight_decay: Weight decay of the optimiser.
@@ -77,6 +80,7 @@ class GFM(StartsFromImageNet):
         mask_kernel: int = 50,
         test_strategy: Strategy | None = None,
         ratios: tuple[float, ...] | None = None,
+        max_long_side: int | None = None,
         lr: float = 1e-5,
         optimizer: Literal["adam", "adamw"] = "adam",
         weight_decay: float = 0.0,
@@ -94,7 +98,10 @@ class GFM(StartsFromImageNet):
         check_choice("schedule", schedule, get_args(Schedule))
         self.glance_loss, self.composition = glance_loss, composition
         self.transition_kernel, self.mask_kernel = transition_kernel, mask_kernel
+        if max_long_side is not None and max_long_side < STRIDE:
+            raise ValueError(f"max_long_side must be {STRIDE} pixels or more, got {max_long_side}")
         self.ratios = choose_ratios(variant, test_strategy, ratios)
+        self.max_long_side = max_long_side
         self.lr, self.optimizer, self.weight_decay = lr, optimizer, weight_decay
         self.warmup_steps, self.schedule = warmup_steps, schedule
         self.encoder: EncoderName = encoder
@@ -126,8 +133,8 @@ class GFM(StartsFromImageNet):
     def mattes(self, batch: Batch) -> Mattes:
         """What the passes of the test strategy give, at the pictures' size."""
         if len(self.ratios) == 2:
-            return hybrid(self.network, batch["image"], *self.ratios)
-        return single(self.network, batch["image"], *self.ratios)
+            return hybrid(self.network, batch["image"], *self.ratios, self.max_long_side)
+        return single(self.network, batch["image"], *self.ratios, self.max_long_side)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The sum of all losses, see :meth:`losses`."""

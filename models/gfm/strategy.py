@@ -25,7 +25,13 @@ class Mattes(NamedTuple):
     focus: Tensor | None  # [B, 1, H, W] in [0, 1]; likewise
 
 
-def hybrid(network: GFMNet, image: Tensor, glance_ratio: float, focus_ratio: float) -> Mattes:
+def hybrid(
+    network: GFMNet,
+    image: Tensor,
+    glance_ratio: float,
+    focus_ratio: float,
+    max_long_side: int | None = None,
+) -> Mattes:
     """Glance from a small pass, focus from a larger one, merged at the picture's size.
 
     Where the enlarged glance lies between two classes, focus counts (TT), or the glance as it is
@@ -36,30 +42,37 @@ def hybrid(network: GFMNet, image: Tensor, glance_ratio: float, focus_ratio: flo
         image: [B, 3, H, W] in [0, 1], any size.
         glance_ratio: Sides of the first pass as a share of the picture's; 1/3 in the paper.
         focus_ratio: Sides of the second; 1/2.
+        max_long_side: Long side that no pass exceeds, in pixels; not in the paper.
 
     Source:
         JizhiziLi/GFM:core/test.py, HYBRID.
     """
     size = image.shape[-2:]
-    first, second = (network(at_ratio(image, r)).parts[0] for r in (glance_ratio, focus_ratio))
+    first, second = (
+        network(at_ratio(image, ratio, max_long_side)).parts[0]
+        for ratio in (glance_ratio, focus_ratio)
+    )
     glance = resize(glance_map(first.glance), *size)
     focus = resize(second.focus, *size)
     return Mattes(merge(glance, focus, network.representations[0]), glance, focus)
 
 
-def single(network: GFMNet, image: Tensor, ratio: float) -> Mattes:
+def single(
+    network: GFMNet, image: Tensor, ratio: float, max_long_side: int | None = None
+) -> Mattes:
     """The network's own matte, from one pass.
 
     Args:
         network: Any network.
         image: [B, 3, H, W] in [0, 1], any size.
         ratio: Sides of the pass as a share of the picture's; 1/2 in the paper, 1/3 of RIM.
+        max_long_side: Long side that the pass does not exceed, in pixels; not in the paper.
 
     Source:
         JizhiziLi/GFM:core/test.py, RESIZE.
     """
     size = image.shape[-2:]
-    output = network(at_ratio(image, ratio))
+    output = network(at_ratio(image, ratio, max_long_side))
     alpha = resize(output.alpha.clamp(0, 1), *size)
     if len(output.parts) > 1:
         return Mattes(alpha, None, None)
@@ -67,15 +80,18 @@ def single(network: GFMNet, image: Tensor, ratio: float) -> Mattes:
     return Mattes(alpha, resize(glance_map(part.glance), *size), resize(part.focus, *size))
 
 
-def at_ratio(image: Tensor, ratio: float) -> Tensor:
+def at_ratio(image: Tensor, ratio: float, max_long_side: int | None = None) -> Tensor:
     """A picture at a share of its size, or as near as the network's stride allows."""
     height, width = image.shape[-2:]
+    if max_long_side is not None:
+        ratio = min(ratio, max_long_side / max(height, width))
     return resize(image, pass_side(height, ratio), pass_side(width, ratio))
 
 
 def pass_side(side: int, ratio: float) -> int:
     """A share of a side, down to a multiple of the stride, at least one stride, at most 1,600."""
-    return min(max(int(side * ratio) // STRIDE, 1) * STRIDE, LONGEST)
+    share = int(side * ratio + 1e-6)  # 294 * (192 / 294) is less than 192
+    return min(max(share // STRIDE, 1) * STRIDE, LONGEST)
 
 
 def resize(picture: Tensor, height: int, width: int) -> Tensor:

@@ -9,6 +9,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW
 
+from mattingzoo.arguments import check_choice
 from mattingzoo.batch import Batch
 from mattingzoo.models.mmnet.losses import mmnet_losses
 from mattingzoo.models.mmnet.network import STRIDE, MMNetOutput, MMNetwork
@@ -61,12 +62,8 @@ class MMNet(MattingModule):
         self.save_hyperparameters(ignore=["init_from"])
         if size < STRIDE or size % STRIDE:
             raise ValueError(f"size must be a multiple of {STRIDE}, got {size}; the paper has 256")
-        for name, value, choices in (
-            ("optimizer", optimizer, ("adam", "adamw")),
-            ("schedule", schedule, get_args(Schedule)),
-        ):
-            if value not in choices:
-                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
+        check_choice("optimizer", optimizer, ("adam", "adamw"))
+        check_choice("schedule", schedule, get_args(Schedule))
         self.size, self.keep_aspect = size, keep_aspect
         self.composition_factor = composition_factor
         self.lr, self.optimizer, self.weight_decay = lr, optimizer, weight_decay

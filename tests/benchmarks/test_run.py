@@ -14,9 +14,9 @@ import torch
 
 from mattingzoo.cli import main
 from mattingzoo.datamodules import Synthetic
-from mattingzoo.io import read_gray, write_png
+from mattingzoo.io import read_gray, read_rgb, write_png
 from mattingzoo.metrics import mse, sad
-from mattingzoo.models import DIM
+from mattingzoo.models import DIM, GFM, BackgroundMatting
 from mattingzoo.pictures import to_bytes
 from mattingzoo.results import ALL_SCORES, CI95, KEYS
 from mattingzoo.weights import save_weights
@@ -316,6 +316,64 @@ def test_parts_are_scored_if_asked_for(
     with (tmp_path / "a" / "per_image.csv").open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["name"] == "p0"]
     assert {row["region"]: row["SAD-BG"] for row in rows} == {"unknown": "", "whole": "0.155"}
+
+
+def test_foreground_colours_are_scored_of_a_model_that_predicts_them(
+    tmp_path: Path, run: Callable[..., Done]
+) -> None:
+    torch.manual_seed(0)
+    hparams = {"width": 2, "n_blocks1": 1, "n_blocks2": 1}
+    about = {"model": "background_matting", "variant": "t", "recipe": {}, "hparams": hparams}
+    module = BackgroundMatting(**hparams).eval()  # type: ignore[arg-type]
+    path = save_weights(module, tmp_path / "b.safetensors", about)
+    arguments = ("--data", "synthetic", "--data-option", "synthetic.size=64", "--limit", "2")
+    models = ("--model", "difference-key,background_matting", "--weights", str(path), "--out", "o")
+    done = run(*models, *arguments)
+    assert done.returncode == 0, done.stdout
+    entries = {(e["model"], e["region"]): e["mse_fg"] for e in results(tmp_path / "o")}
+    data = Synthetic(size=64, num_workers=0, limit=2)
+    errors = []
+    for batch in data.test_dataloader():
+        assert batch is not None
+        batch = data.prepare(batch, (*module.inputs, "alpha", "foreground"))
+        colour = (module.matte_with_extras(batch)[1]["foreground"] * 255).round()
+        true, seen = batch["foreground"] * 255, (batch["alpha"] > 0).expand_as(colour)
+        errors.append(float(((colour - true.round()) / 255)[seen].square().mean()))
+    assert entries.pop(("background_matting", "whole")) == pytest.approx(np.mean(errors), rel=1e-4)
+    assert set(entries.values()) == {None}
+    assert f"foreground's colours {1000 * np.mean(errors):.2f}" in done.stdout
+    with (tmp_path / "o" / "per_image.csv").open(newline="") as file:
+        rows = [r for r in csv.DictReader(file) if r["model"] == "background_matting"]
+    shown = [float(row["mse_fg"]) for row in rows if row["region"] == "whole"]
+    assert shown == pytest.approx(errors, rel=1e-4)
+    assert {row["mse_fg"] for row in rows if row["region"] == "unknown"} == {""}
+
+
+def test_what_else_a_model_predicts_is_shown_and_written(
+    tmp_path: Path, run: Callable[..., Done]
+) -> None:
+    torch.manual_seed(0)
+    hparams = {"encoder": "tiny", "widths": [4, 8, 8, 16, 16], "blocks": [1, 1, 1, 1]}
+    about = {"model": "gfm", "variant": "t", "recipe": {}, "hparams": hparams}
+    module = GFM(**hparams).eval()  # type: ignore[arg-type]
+    path = save_weights(module, tmp_path / "g.safetensors", about)
+    arguments = ["--model", "gfm", "--weights", str(path), "--data", "synthetic", "--limit", "1"]
+    arguments += ["--data-option", "synthetic.size=64", "--out", "o", "--panels"]
+    assert run(*arguments).returncode == 0
+    assert not (tmp_path / "o" / "extras").exists()
+    # Scores are in the journal, the pictures still have to be made.
+    assert run(*arguments, "--extras").returncode == 0
+    data = Synthetic(size=64, num_workers=0, limit=1)
+    batch = next(iter(data.test_dataloader()))
+    assert batch is not None
+    batch = data.prepare(batch, (*module.inputs, "alpha"))
+    extras = module.matte_with_extras(batch)[1]
+    written = {file.parent.name: file for file in (tmp_path / "o" / "extras").rglob("*.png")}
+    assert written.keys() == extras.keys() == {"glance_matte", "focus_matte"}
+    for key, picture in extras.items():
+        assert np.array_equal(read_gray(written[key]), to_bytes(picture[0]))
+    (shown,) = (tmp_path / "o" / "panels").rglob("*.png")
+    assert read_rgb(shown).shape == (320, 8 * 324, 3)
 
 
 def test_options_of_a_data_set(tmp_path: Path, run: Callable[..., Done]) -> None:

@@ -176,6 +176,30 @@ def test_one_region_alone(folders: Path, capsys: pytest.CaptureFixture[str]) -> 
         assert all(rows("both")[key] == row for key, row in rows(region).items())
 
 
+def test_parts_are_scored_if_asked_for(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert Shown(capsys).code == 0
+    assert {entry["parts"] for entry in entries()} == {None}
+    for name in NAMES:
+        put(folders / "pred" / f"{name}.png", np.full_like(TRIMAP, 51))
+    shown = Shown(capsys, "--parts", "--workers", "2")
+    assert shown.code == 0, shown.err
+    unknown, whole = entries()
+    assert unknown["parts"] is None
+    alphas = [draw(i).astype(float) for i in range(len(NAMES))]
+    # The transition is the whole picture, its known pixels as the trimap has them.
+    filled = np.where(TRIMAP == 128, 51.0, TRIMAP)
+    expected = {
+        "SAD-T": np.mean([np.abs(filled - alpha).sum() for alpha in alphas]) / 255_000,
+        "SAD-BG": np.mean([np.abs(51 - alpha[:4]).sum() for alpha in alphas]) / 255_000,
+        "SAD-FG": np.mean([np.abs(51 - alpha[-4:]).sum() for alpha in alphas]) / 255_000,
+    }
+    assert {key: whole["parts"][key] for key in expected} == pytest.approx(expected)
+    assert f"SAD-T {expected['SAD-T']:.2f}, SAD-FG {expected['SAD-FG']:.2f}" in shown.out
+    refused = Shown(capsys, "--parts", trimap=False)
+    assert refused.code == 2
+    assert "--parts needs --trimap" in refused.err
+
+
 def test_trimaps_that_mean_another_gray(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wrong = np.where(TRIMAP == 128, 127, TRIMAP).astype(np.uint8)
     put(folders / "trimap" / "bee.png", wrong)
@@ -430,11 +454,11 @@ def test_interruption_ends_with_one_sentence(
 ) -> None:
     calls = []
 
-    def interrupted(files: object) -> object:
+    def interrupted(files: object, parts: bool) -> object:
         calls.append(files)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return score_one(files)  # type: ignore[arg-type]
+        return score_one(files, parts)  # type: ignore[arg-type]
 
     score_one = scoring.score_one
     monkeypatch.setattr(scoring, "score_one", interrupted)

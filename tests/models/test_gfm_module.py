@@ -145,6 +145,28 @@ def test_any_size_by_the_papers_strategy(variant: str, size: tuple[int, int]) ->
     assert torch.equal(module.matte(batch), alpha)
 
 
+@pytest.mark.parametrize("options", [{}, {"variant": "RIM"}])
+@pytest.mark.parametrize(
+    ("size", "passes"),
+    [
+        ((294, 588), [(96, 192)]),  # 588 * (192 / 588) is less than 192 in binary
+        ((600, 500), [(192, 160)]),
+        ((90, 130), [(32, 32), (32, 64)]),  # ratios count where they give less
+    ],
+)
+def test_no_pass_is_longer_than_allowed(
+    options: dict[str, Any], size: tuple[int, int], passes: list[tuple[int, int]]
+) -> None:
+    module = tiny(max_long_side=192, **options).eval()
+    seen: list[tuple[int, int]] = []
+    module.network.register_forward_pre_hook(lambda _, x: seen.append(tuple(x[0].shape[-2:])))
+    alpha = module.matte(Batch(image=torch.rand(1, 3, *size)))
+    assert alpha.shape == (1, 1, *size)
+    assert set(seen) <= set(passes)
+    with pytest.raises(ValueError, match="max_long_side must be 32 pixels or more, got 31"):
+        tiny(max_long_side=31)
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
