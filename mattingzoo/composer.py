@@ -142,8 +142,9 @@ class Composer:
 def _trusted_foreground(batch: Batch) -> Tensor:
     """Foreground colours as floats, carried outward in the samples where they are arbitrary."""
     foreground, alpha = to_float(batch["foreground"]), batch["alpha"]
-    true = batch["true_outside"]
-    if true.all():
+    (rows,) = torch.where(~batch["true_outside"])  # known on the host
+    if len(rows) == 0:
         return foreground
-    true = true.to(alpha.device, non_blocking=True).view(-1, 1, 1, 1)
-    return torch.where(true, foreground, extend_foreground(foreground, alpha))
+    rows = rows.to(alpha.device, non_blocking=True)
+    carried = extend_foreground(foreground[rows], alpha[rows])
+    return foreground.index_copy(0, rows, carried)

@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-import os
-import tempfile
+import secrets
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,13 +57,15 @@ def save_weights(
         state[key] = tensor.to(dtype) if dtype and tensor.is_floating_point() else tensor
     header = {"mattingzoo": json.dumps({**description, "version": __version__})}
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    os.close(handle)
+    partial = path.parent / f".{secrets.token_hex(8)}.part"
     try:
-        save_file(state, temporary, metadata=header)
-        Path(temporary).replace(path)
+        partial.touch(exist_ok=False)
+        mode = partial.stat().st_mode
+        save_file(state, partial, metadata=header)
+        partial.chmod(mode)  # safetensors makes files that are their owner's alone
+        partial.replace(path)
     finally:
-        Path(temporary).unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
     return path
 
 

@@ -24,7 +24,7 @@ def register(commands: Any) -> None:
     p.add_argument(
         "--model",
         help="name of the model; default: that of --weights, or one that reads what you give, "
-        "hattmatting for a picture alone, dim with --trimap, semat with --box or --point, "
+        "gfm for a picture alone, dim with --trimap, semat with --box or --point, "
         "background_matting with --background",
     )
     p.add_argument("--weights", help="weight file; default: those that ship with the model")
@@ -91,7 +91,7 @@ def default_model(arguments: argparse.Namespace) -> str:
         return "background_matting"
     if arguments.trimap is not None:
         return "dim"
-    return "semat" if arguments.box or arguments.point else "hattmatting"
+    return "semat" if arguments.box or arguments.point else "gfm"
 
 
 def _own_pictures(found: list[Path], folder: Path) -> list[Path]:

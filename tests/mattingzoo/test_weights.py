@@ -43,6 +43,13 @@ def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_others_may_read_what_was_written(tmp_path: Path) -> None:
+    other = tmp_path / "text"
+    other.write_text("")  # as any file that a program makes
+    path = save_weights(net(), tmp_path / "w.safetensors", {})
+    assert path.stat().st_mode == other.stat().st_mode
+
+
 def test_only_named_keys_may_be_missing(tmp_path: Path) -> None:
     path = save_weights(net(), tmp_path / "w.safetensors", {})
     larger = nn.Sequential(*net(), nn.Linear(4, 1))

@@ -23,6 +23,7 @@ WITHOUT_A_HINT = ("mean", "all-foreground", "all-background")
 CLAIMS = {
     "adamatting": Claim("unknown", ("trimap",), 0.9),
     "dim": Claim("unknown", ("trimap",), 0.7),
+    "gfm": Claim("whole", WITHOUT_A_HINT, 0.85),
     "hattmatting": Claim("whole", WITHOUT_A_HINT, 0.9),
     "semat": Claim("unknown", ("trimap", "box"), 0.9),
 }
