@@ -132,9 +132,11 @@ class GFM(StartsFromImageNet):
 
     def mattes(self, batch: Batch) -> Mattes:
         """What the passes of the test strategy give, at the pictures' size."""
+        image, longest = batch["image"], self.max_long_side
         if len(self.ratios) == 2:
-            return hybrid(self.network, batch["image"], *self.ratios, self.max_long_side)
-        return single(self.network, batch["image"], *self.ratios, self.max_long_side)
+            glance, focus = self.ratios
+            return hybrid(self.network, image, glance, focus, longest)
+        return single(self.network, image, self.ratios[0], longest)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The sum of all losses, see :meth:`losses`."""

@@ -83,11 +83,12 @@ class MMNet(MattingModule):
         return resize(alpha, image.shape[-2], image.shape[-1])
 
     def resized(self, picture: Tensor) -> Tensor:
-        """A picture [B, C, H, W] at the network's size."""
+        """A picture [B, C, H, W] at the network's size, channels last: faster on a CPU."""
         height, width = picture.shape[-2:]
+        sides = self.size, self.size
         if self.keep_aspect:
-            return resize(picture, *sides_of_area(height, width, self.size))
-        return resize(picture, self.size, self.size)
+            sides = sides_of_area(height, width, self.size)
+        return resize(picture, *sides).contiguous(memory_format=torch.channels_last)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The mean of the five terms, at the network's size."""

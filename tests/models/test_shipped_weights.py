@@ -25,6 +25,7 @@ CLAIMS = {
     "dim": Claim("unknown", ("trimap",), 0.7),
     "gfm": Claim("whole", WITHOUT_A_HINT, 0.85),
     "hattmatting": Claim("whole", WITHOUT_A_HINT, 0.9),
+    "mmnet": Claim("whole", WITHOUT_A_HINT, 0.9),
     "semat": Claim("unknown", ("trimap", "box"), 0.9),
 }
 
