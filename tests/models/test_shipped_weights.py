@@ -22,6 +22,7 @@ class Claim(NamedTuple):
 WITHOUT_A_HINT = ("mean", "all-foreground", "all-background")
 CLAIMS = {
     "adamatting": Claim("unknown", ("trimap",), 0.9),
+    "background_matting": Claim("whole", ("difference-key",), 0.95),
     "dim": Claim("unknown", ("trimap",), 0.7),
     "gfm": Claim("whole", WITHOUT_A_HINT, 0.85),
     "hattmatting": Claim("whole", WITHOUT_A_HINT, 0.9),
