@@ -26,7 +26,7 @@ from mattingzoo.cli.errors import guarded, make_fabric
 from mattingzoo.cli.load import Loaded, known_models, load_model
 from mattingzoo.cli.main import show_warnings
 from mattingzoo.datamodule import MattingDataModule
-from mattingzoo.evaluation import ImageResult, Journal, evaluate, scored_colours
+from mattingzoo.evaluation import ImageResult, Journal, Written, evaluate, scored_colours
 from mattingzoo.leaderboard import check_login, log_to_wandb
 from mattingzoo.module import REGIONS
 from mattingzoo.results import (
@@ -204,19 +204,20 @@ def score(
     journal = Journal(out / "journal", identity)
     # Other weights have another digest: pictures never stay behind from an earlier run.
     own = f"{model.model}-{journal.digest[:6]}"
+    wanted = {
+        "panels": arguments.panels,
+        "mattes": arguments.save_mattes,
+        "extras": arguments.extras,
+    }
     shown = condition == AS_IT_IS
-    panels = out / "panels" / dataset / own if arguments.panels and shown else None
-    mattes = out / "mattes" / dataset / own if arguments.save_mattes and shown else None
-    extras = out / "extras" / dataset / own if arguments.extras and shown else None
+    written = Written(**{k: out / k / dataset / own for k, on in wanted.items() if on and shown})
     model.module.to(fabric.device).eval()
     total = len(data.evaluation_loader("test"))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     with Progress(*columns, TimeRemainingColumn(), console=console) as progress:
         task = progress.add_task(what, total=total)
         results = []
-        for result in evaluate(
-            model.module, data, fabric, journal, panels, mattes, arguments.parts, extras
-        ):
+        for result in evaluate(model.module, data, fabric, journal, written, arguments.parts):
             results.append(result)
             progress.advance(task)
     model.module.cpu()

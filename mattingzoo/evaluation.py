@@ -61,6 +61,41 @@ class ImageResult:
     mse_fg: float | None = None
 
 
+@dataclass(frozen=True)
+class Written:
+    """Folders for what pictures are written as; None writes none.
+
+    Attributes:
+        panels: One panel a picture.
+        mattes: The predicted mattes.
+        extras: What else the model predicts, a folder inside for each.
+    """
+
+    panels: Path | None = None
+    mattes: Path | None = None
+    extras: Path | None = None
+
+    def complete(self, name: str, extras: Collection[str]) -> bool:
+        """Whether a picture of a model with such extras has all its files."""
+        folders = [self.panels, self.mattes]
+        folders += [self.extras / key for key in extras] if self.extras is not None else []
+        return all((f / f"{name}.png").exists() for f in folders if f is not None)
+
+    def write(self, batch: Batch, pred: Tensor, extras: dict[str, Tensor]) -> None:
+        """Write what is wanted of one picture, each file whole or not at all."""
+        name = batch["name"][0]
+        if self.panels is not None:
+            _write(self.panels, name, panel(batch, pred, PANEL_HEIGHT, extras))
+        if self.mattes is not None:
+            _write(self.mattes, name, to_bytes(pred[0]))
+        if self.extras is not None:
+            for key, picture in extras.items():
+                _write(self.extras / key, name, to_bytes(picture[0]))
+
+
+NOTHING = Written()
+
+
 class Journal:
     """Finished pictures of one model on one data set, a line each, safe against interruption.
 
@@ -99,10 +134,8 @@ def evaluate(
     data: MattingDataModule,
     fabric: Fabric,
     journal: Journal,
-    pictures: Path | None = None,
-    mattes: Path | None = None,
+    written: Written = NOTHING,
     parts: bool = False,
-    extras: Path | None = None,
 ) -> Iterator[ImageResult]:
     """Score a model on the test split of a data set.
 
@@ -111,10 +144,8 @@ def evaluate(
         data: The data set.
         fabric: Gives device and precision.
         journal: Pictures in it are not computed again.
-        pictures: Folder for one panel a picture; None writes none.
-        mattes: Folder for the predicted mattes; None writes none.
+        written: Folders for pictures.
         parts: Score transition, foreground and background for themselves, too.
-        extras: Folder for what else the model predicts, a folder inside for each; None writes none.
 
     Yields:
         One result a picture, in the data set's order.
@@ -128,9 +159,7 @@ def evaluate(
     foregrounds = dict(zip(source.names, source.foreground_names, strict=True))
     done = journal.read()
     # Pictures asked for as files are computed again if the file is not there.
-    folders = [folder for folder in (pictures, mattes) if folder is not None]
-    folders += [extras / key for key in module.extras] if extras is not None else []
-    done = {n: r for n, r in done.items() if all((f / f"{n}.png").exists() for f in folders)}
+    done = {name: r for name, r in done.items() if written.complete(name, module.extras)}
     gathering = Gathering(source)
     done = {name: done[name] for name in gathering.whole(done)}
     loader = data.evaluation_loader("test", done)
@@ -150,16 +179,10 @@ def evaluate(
                 with fabric.autocast():
                     module.matte(batch)
                 warm = True
-            scored, pred, others = _score_later(
+            scored, pred, extras = _score_later(
                 module, batch, fabric, foregrounds[name], gathering, parts
             )
-            if pictures is not None:
-                _write(pictures, name, panel(batch, pred, PANEL_HEIGHT, others))
-            if mattes is not None:
-                _write(mattes, name, to_bytes(pred[0]))
-            if extras is not None:
-                for key, other in others.items():
-                    _write(extras / key, name, to_bytes(other[0]))
+            written.write(batch, pred, extras)
             under_way.append(partial(_entered, scored, journal))
         # On a CPU scoring would take the time from the prediction that is being measured.
         while len(under_way) > (AHEAD if fabric.device.type == "cuda" else 0):

@@ -40,11 +40,14 @@ UNITS_TEXT = "SAD Grad Conn: sum / 1000; MSE MAD: mean"  # in a column of per_im
 #: The key of a score's 95 % interval in ``results.json``.
 CI95 = {score: f"{score}_ci95" for score in ALL_SCORES}
 
+#: What there is of whole images alone; None in entries of another region.
+WHOLE_ONLY = ("instances", "parts", "mse_fg")
+
 KEYS = (
     *("model", "variant", "recipe", "weights", "weights_sha256", "prompt"),
     *("data", "data_hash", "protocol", "region", "n_images", "n_foregrounds"),
     *(key for score in ALL_SCORES for key in (score, CI95[score])),
-    *("instances", "parts", "mse_fg", "units", "metrics"),
+    *(*WHOLE_ONLY, "units", "metrics"),
     *("seconds_per_image", "peak_memory_mb", "device", "precision", "seed", "version"),
 )
 
@@ -96,11 +99,7 @@ def summarise(
             "n_images": len(results),
             "n_foregrounds": len({r.foreground for r in results}),
             **_means(results, region),
-            "instances": _instances(results) if region == "whole" else None,
-            "parts": _parts(results) if region == "whole" else None,
-            "mse_fg": _mean([r.mse_fg for r in results if r.mse_fg is not None])
-            if region == "whole"
-            else None,
+            **(_of_the_whole(results) if region == "whole" else dict.fromkeys(WHOLE_ONLY)),
             "units": UNITS,
             "metrics": METRICS,
             "seconds_per_image": _mean([r.seconds for r in results]),
@@ -111,10 +110,15 @@ def summarise(
     return entries
 
 
-def _instances(results: "Sequence[ImageResult]") -> Any:
+def _of_the_whole(results: "Sequence[ImageResult]") -> Entry:
+    """:data:`WHOLE_ONLY`, each None where nothing of the kind was scored."""
     from mattingzoo.gathering import summarise_instances
 
-    return summarise_instances([r.instances for r in results if r.instances is not None])
+    return {
+        "instances": summarise_instances([r.instances for r in results if r.instances is not None]),
+        "parts": _parts(results),
+        "mse_fg": _mean([r.mse_fg for r in results if r.mse_fg is not None]),
+    }
 
 
 def _parts(results: "Sequence[ImageResult]") -> Entry | None:
@@ -233,8 +237,7 @@ def image_rows(
             "name": result.name,
             "foreground": result.foreground,
             **{score: result.scores.get(f"{score}/{region}", "") for score in ALL_SCORES},
-            **_part_columns(result, region),
-            **_colour_column(result, region),
+            **_whole_columns(result, region),
             "seconds": _measured(result.seconds),
             "peak_memory_mb": _measured(result.peak_memory_mb),
             "flags": " ".join(result.flags),
@@ -248,18 +251,12 @@ def image_rows(
     ]
 
 
-def _part_columns(result: "ImageResult", region: str) -> Entry:
-    """The scores of parts, if there are any; they are of the whole image, like its row."""
-    if result.parts is None:
-        return {}
-    return {name: result.parts[name] if region == "whole" else "" for name in PART_SCORES}
-
-
-def _colour_column(result: "ImageResult", region: str) -> Entry:
-    """The error of the foreground's colours, if there is one; it is of the whole image, too."""
-    if result.mse_fg is None:
-        return {}
-    return {"mse_fg": result.mse_fg if region == "whole" else ""}
+def _whole_columns(result: "ImageResult", region: str) -> Entry:
+    """The scores there are of the whole image alone; empty in rows of another region."""
+    found = {name: (result.parts or {}).get(name) for name in PART_SCORES}
+    found["mse_fg"] = result.mse_fg
+    scored = {name: value for name, value in found.items() if value is not None}
+    return scored if region == "whole" else dict.fromkeys(scored, "")
 
 
 def tables(entries: Sequence[Entry]) -> list[Table]:

@@ -2,11 +2,9 @@
 
 import csv
 import json
-import runpy
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,68 +12,24 @@ import torch
 
 from mattingzoo.cli import main
 from mattingzoo.datamodules import Synthetic
-from mattingzoo.io import read_gray, read_rgb, write_png
+from mattingzoo.io import write_png
 from mattingzoo.metrics import mse, sad
-from mattingzoo.models import DIM, GFM, BackgroundMatting
+from mattingzoo.models import DIM
 from mattingzoo.pictures import to_bytes
 from mattingzoo.results import ALL_SCORES, CI95, KEYS
 from mattingzoo.weights import save_weights
 
-RUN = Path(__file__).parents[2] / "benchmarks" / "run.py"
-
-
-class Done(NamedTuple):
-    returncode: int
-    stdout: str
-
-
-@pytest.fixture
-def run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Callable[..., Done]:
-    """Run the script in this process, in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: str) -> Done:
-        command = [str(RUN), "--num-workers", "0", "--device", "cpu", *arguments]
-        monkeypatch.setattr(sys, "argv", command)
-        try:
-            runpy.run_path(str(RUN), run_name="__main__")
-            code = 0
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        shown = capsys.readouterr()
-        return Done(code, " ".join((shown.out + shown.err).split()))
-
-    return call
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Three pictures, the last without any unknown pixel; trimaps are given."""
-    rng = np.random.default_rng(0)
-    for i in range(3):
-        image = rng.integers(0, 256, (24, 31, 3), dtype=np.uint8)
-        alpha = rng.integers(0, 256, (24, 31), dtype=np.uint8)
-        trimap = np.full_like(alpha, 128)
-        trimap[:5], trimap[-5:] = 0, 255
-        alpha[:5], alpha[-5:] = 0, 255
-        if i == 2:
-            trimap[:] = alpha[:] = 255
-        for key, picture in {"image": image, "alpha": alpha, "trimap": trimap}.items():
-            (tmp_path / "set" / key).mkdir(parents=True, exist_ok=True)
-            write_png(tmp_path / "set" / key / f"p{i}.png", picture)
-    return tmp_path / "set"
+Run = Callable[..., Any]  # the fixture `run`
 
 
 @pytest.fixture
 def weights(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    hparams = {"width": 2, "convs": [1, 1, 1, 1, 1], "conv6": "conv1"}
+    hparams: dict[str, Any] = {"width": 2, "convs": [1, 1, 1, 1, 1], "conv6": "conv1"}
     description = {"model": "dim", "variant": "test", "recipe": {"name": "none"}}
     return save_weights(
         DIM(**hparams), tmp_path / "w.safetensors", {**description, "hparams": hparams}
-    )  # type: ignore[arg-type]
+    )
 
 
 def results(path: Path, file: str = "results.json") -> list[dict[str, Any]]:
@@ -83,9 +37,7 @@ def results(path: Path, file: str = "results.json") -> list[dict[str, Any]]:
     return loaded
 
 
-def test_table_results_and_resume(
-    tmp_path: Path, folder: Path, weights: Path, run: Callable[..., Done]
-) -> None:
+def test_table_results_and_resume(tmp_path: Path, folder: Path, weights: Path, run: Run) -> None:
     arguments = ["--model", "trimap,dim", "--data", "folder", "--data-root", str(folder)]
     arguments += ["--weights", str(weights), "--out", "out", "--save-mattes", "--panels"]
     first = run(*arguments)
@@ -149,7 +101,7 @@ def test_score_finds_the_same_numbers_on_the_same_mattes(
     tmp_path: Path,
     folder_of_five: Path,
     weights: Path,
-    run: Callable[..., Done],
+    run: Run,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """To the last digit, per picture and mean: `mattingzoo score` on what run.py saves."""
@@ -183,7 +135,7 @@ def cells(folder: Path, columns: list[str]) -> list[list[str]]:
 
 
 def test_score_finds_the_same_numbers_on_built_in_data(
-    tmp_path: Path, run: Callable[..., Done], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """There trimaps are made from alpha: they are written out as run.py made them."""
     arguments = ["--model", "trimap", "--data", "synthetic", "--limit", "2", "--save-mattes"]
@@ -229,17 +181,13 @@ def test_hand_scores_agree_with_the_metrics(folder: Path) -> None:
         (["--model", "trimap", "--out", "/proc/nowhere"], "/proc/nowhere"),
     ],
 )
-def test_mistakes_get_one_sentence(
-    run: Callable[..., Done], arguments: list[str], sentence: str
-) -> None:
+def test_mistakes_get_one_sentence(run: Run, arguments: list[str], sentence: str) -> None:
     done = run(*arguments)
     assert done.returncode == 2
     assert sentence in done.stdout
 
 
-def test_one_bad_file_stops_or_is_skipped(
-    tmp_path: Path, folder: Path, run: Callable[..., Done]
-) -> None:
+def test_one_bad_file_stops_or_is_skipped(tmp_path: Path, folder: Path, run: Run) -> None:
     bad = folder / "alpha" / "p1.png"
     bad.write_bytes(bad.read_bytes()[:100])
     arguments = ["--model", "trimap", "--data", "folder", "--data-root", str(folder), "--out", "o"]
@@ -251,9 +199,7 @@ def test_one_bad_file_stops_or_is_skipped(
     assert entry["n_images"] == 2 and "skipped on 1 images" in entry["flags"]
 
 
-def test_another_run_keeps_what_is_there(
-    tmp_path: Path, folder: Path, run: Callable[..., Done]
-) -> None:
+def test_another_run_keeps_what_is_there(tmp_path: Path, folder: Path, run: Run) -> None:
     arguments = ["--data", "folder", "--data-root", str(folder), "--out", "o", "--region", "whole"]
     assert run("--model", "trimap,closed-form", *arguments).returncode == 0
     assert run("--model", "trimap", *arguments).returncode == 0
@@ -262,9 +208,7 @@ def test_another_run_keeps_what_is_there(
         assert len(list(csv.DictReader(file))) == 6
 
 
-def test_all_data_takes_those_with_a_root(
-    tmp_path: Path, folder: Path, run: Callable[..., Done]
-) -> None:
+def test_all_data_takes_those_with_a_root(tmp_path: Path, folder: Path, run: Run) -> None:
     arguments = ["--model", "trimap", "--data", "all", "--data-root", f"folder={folder}"]
     done = run(*arguments, "--limit", "1", "--out", "o")
     assert done.returncode == 0, done.stdout
@@ -290,93 +234,7 @@ def test_baselines_solve_an_easy_picture() -> None:
             assert error < 0.12, f"{name}: {error}"
 
 
-def test_parts_are_scored_if_asked_for(
-    tmp_path: Path, folder: Path, run: Callable[..., Done]
-) -> None:
-    arguments = ("--model", "all-foreground", "--data", "folder", "--data-root", str(folder))
-    plain = run(*arguments, "--out", str(tmp_path / "a"))
-    assert "SAD-T" not in plain.stdout
-    before = results(tmp_path / "a")
-    assert [entry["parts"] for entry in before] == [None, None]
-    done = run(*arguments, "--parts", "--out", str(tmp_path / "a"))
-    assert done.returncode == 0, done.stdout
-    unknown, whole = results(tmp_path / "a")
-    assert unknown["parts"] is None
-    assert [entry["SAD"] for entry in (unknown, whole)] == [entry["SAD"] for entry in before]
-    # Everything is foreground: of two pictures five rows of 31 pixels are wrongly so.
-    assert whole["parts"]["SAD-FG"] == 0
-    assert whole["parts"]["SAD-BG"] == pytest.approx(2 * 5 * 31 / 1000 / 3)
-    alphas = [read_gray(folder / "alpha" / f"p{i}.png")[5:-5] / 255 for i in range(2)]
-    sad_t = sum((1 - alpha).sum() for alpha in alphas) / 1000 / 3
-    assert whole["parts"]["SAD-T"] == pytest.approx(sad_t)
-    mse_t = np.mean([np.square(1 - alpha).mean() for alpha in alphas])  # the third has no such part
-    assert whole["parts"]["MSE-T"] == pytest.approx(mse_t)
-    shown = f"SAD-T {sad_t:.2f}, SAD-FG 0.00, SAD-BG 0.10, MSE-T {1000 * mse_t:.2f}"
-    assert shown in done.stdout
-    with (tmp_path / "a" / "per_image.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["name"] == "p0"]
-    assert {row["region"]: row["SAD-BG"] for row in rows} == {"unknown": "", "whole": "0.155"}
-
-
-def test_foreground_colours_are_scored_of_a_model_that_predicts_them(
-    tmp_path: Path, run: Callable[..., Done]
-) -> None:
-    torch.manual_seed(0)
-    hparams = {"width": 2, "n_blocks1": 1, "n_blocks2": 1}
-    about = {"model": "background_matting", "variant": "t", "recipe": {}, "hparams": hparams}
-    module = BackgroundMatting(**hparams).eval()  # type: ignore[arg-type]
-    path = save_weights(module, tmp_path / "b.safetensors", about)
-    arguments = ("--data", "synthetic", "--data-option", "synthetic.size=64", "--limit", "2")
-    models = ("--model", "difference-key,background_matting", "--weights", str(path), "--out", "o")
-    done = run(*models, *arguments)
-    assert done.returncode == 0, done.stdout
-    entries = {(e["model"], e["region"]): e["mse_fg"] for e in results(tmp_path / "o")}
-    data = Synthetic(size=64, num_workers=0, limit=2)
-    errors = []
-    for batch in data.test_dataloader():
-        assert batch is not None
-        batch = data.prepare(batch, (*module.inputs, "alpha", "foreground"))
-        colour = (module.matte_with_extras(batch)[1]["foreground"] * 255).round()
-        true, seen = batch["foreground"] * 255, (batch["alpha"] > 0).expand_as(colour)
-        errors.append(float(((colour - true.round()) / 255)[seen].square().mean()))
-    assert entries.pop(("background_matting", "whole")) == pytest.approx(np.mean(errors), rel=1e-4)
-    assert set(entries.values()) == {None}
-    assert f"foreground's colours {1000 * np.mean(errors):.2f}" in done.stdout
-    with (tmp_path / "o" / "per_image.csv").open(newline="") as file:
-        rows = [r for r in csv.DictReader(file) if r["model"] == "background_matting"]
-    shown = [float(row["mse_fg"]) for row in rows if row["region"] == "whole"]
-    assert shown == pytest.approx(errors, rel=1e-4)
-    assert {row["mse_fg"] for row in rows if row["region"] == "unknown"} == {""}
-
-
-def test_what_else_a_model_predicts_is_shown_and_written(
-    tmp_path: Path, run: Callable[..., Done]
-) -> None:
-    torch.manual_seed(0)
-    hparams = {"encoder": "tiny", "widths": [4, 8, 8, 16, 16], "blocks": [1, 1, 1, 1]}
-    about = {"model": "gfm", "variant": "t", "recipe": {}, "hparams": hparams}
-    module = GFM(**hparams).eval()  # type: ignore[arg-type]
-    path = save_weights(module, tmp_path / "g.safetensors", about)
-    arguments = ["--model", "gfm", "--weights", str(path), "--data", "synthetic", "--limit", "1"]
-    arguments += ["--data-option", "synthetic.size=64", "--out", "o", "--panels"]
-    assert run(*arguments).returncode == 0
-    assert not (tmp_path / "o" / "extras").exists()
-    # Scores are in the journal, the pictures still have to be made.
-    assert run(*arguments, "--extras").returncode == 0
-    data = Synthetic(size=64, num_workers=0, limit=1)
-    batch = next(iter(data.test_dataloader()))
-    assert batch is not None
-    batch = data.prepare(batch, (*module.inputs, "alpha"))
-    extras = module.matte_with_extras(batch)[1]
-    written = {file.parent.name: file for file in (tmp_path / "o" / "extras").rglob("*.png")}
-    assert written.keys() == extras.keys() == {"glance_matte", "focus_matte"}
-    for key, picture in extras.items():
-        assert np.array_equal(read_gray(written[key]), to_bytes(picture[0]))
-    (shown,) = (tmp_path / "o" / "panels").rglob("*.png")
-    assert read_rgb(shown).shape == (320, 8 * 324, 3)
-
-
-def test_options_of_a_data_set(tmp_path: Path, run: Callable[..., Done]) -> None:
+def test_options_of_a_data_set(tmp_path: Path, run: Run) -> None:
     arguments = ["--model", "trimap", "--data", "synthetic", "--limit", "1", "--out", "o"]
     done = run(*arguments, "--data-option", "synthetic.size=64")
     assert done.returncode == 0, done.stdout
@@ -396,7 +254,7 @@ def test_box_baseline_fills_the_box() -> None:
 
 
 def test_prompts_are_said_and_jitter_makes_them_worse(
-    tmp_path: Path, folder: Path, run: Callable[..., Done]
+    tmp_path: Path, folder: Path, run: Run
 ) -> None:
     arguments = ["--model", "box,trimap", "--data", "folder", "--data-root", str(folder)]
     for options in ([], ["--prompt-jitter", "0.3"]):
@@ -408,7 +266,7 @@ def test_prompts_are_said_and_jitter_makes_them_worse(
     assert "box (box ±30 %)" in done.stdout
 
 
-def test_points_are_refused_by_what_takes_boxes_only(run: Callable[..., Done]) -> None:
+def test_points_are_refused_by_what_takes_boxes_only(run: Run) -> None:
     done = run("--model", "box", "--data", "synthetic", "--prompt", "points")
     assert done.returncode == 2
     assert "BoxBaseline cannot be prompted by points, it takes box" in done.stdout
@@ -423,31 +281,3 @@ def test_baseline_without_known_foreground_keeps_its_trimap(
     batch = {"image": torch.rand(1, 3, 8, 8), "trimap": trimap, "name": ["all_unknown"]}
     assert torch.equal(ClosedForm().matte(batch), trimap)  # type: ignore[arg-type]
     assert "all_unknown" in caplog.text
-
-
-def test_robustness_to_errors_of_the_captured_background(run: Callable[..., Done]) -> None:
-    arguments = ["--model", "mean,difference-key", "--data", "synthetic", "--limit", "6"]
-    done = run(*arguments, "--robustness", "--out", "out")
-    assert done.returncode == 0, done.stdout
-    entries = json.loads(Path("out/robustness.json").read_text())
-    assert {entry["model"] for entry in entries} == {"difference-key"}
-    errors = {entry["condition"]: entry["MSE"] for entry in entries}
-    assert len(errors) == 11
-    plain = json.loads(Path("out/results.json").read_text())
-    (still,) = (e for e in plain if e["model"] == "difference-key" and e["region"] == "whole")
-    assert errors["as it is"] == still["MSE"]
-    # Worse the further it is moved, and by far the worst where it shows another scene.
-    moved = [errors[f"moved by {pixels} px"] for pixels in (2, 4, 8, 16)]
-    assert moved == sorted(moved) and moved[-1] > 1.5 * errors["as it is"]
-    assert max(errors, key=errors.__getitem__) == "of another scene"
-    assert "moved by 16 px" in done.stdout
-    # Nothing is computed again, and nothing is written twice.
-    again = run(*arguments, "--robustness", "--out", "out")
-    assert again.returncode == 0
-    assert json.loads(Path("out/robustness.json").read_text()) == entries
-
-
-def test_robustness_needs_a_model_that_reads_a_background(run: Callable[..., Done]) -> None:
-    done = run("--model", "mean", "--data", "synthetic", "--robustness")
-    assert done.returncode == 2
-    assert "--robustness is about models that read captured_background, of mean none" in done.stdout
